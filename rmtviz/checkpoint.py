@@ -1,0 +1,180 @@
+"""A checkpoint: named tensors with a digest, the one currency between file, mathematics and torch.
+
+Never changed: reading makes one, pruning maps one to another, training yields them,
+writing takes one. Tensors are read when asked for, so a checkpoint may be larger than memory.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+"""Last parts of names of tensors that are state but are not trained."""
+
+FLOATS: Mapping[str, np.dtype] = MappingProxyType(
+    {
+        np.dtype(kind).name: np.dtype(kind)
+        for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)
+    }
+)
+"""The floating dtypes that are read as numbers, by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """One tensor that is read when asked for: shape, dtype, and how to load its numbers."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    load: Callable[[], NDArray[Any]]
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> "Tensor":
+        """Return a tensor that holds a read-only copy of this array."""
+        copy = np.array(array, order="C")
+        copy.flags.writeable = False
+        return cls(copy.shape, copy.dtype, lambda: copy)
+
+    def read(self) -> NDArray[Any]:
+        """Return the numbers, read-only, C order, of the stated shape and dtype."""
+        array = np.ascontiguousarray(self.load())
+        array = array.view() if array.flags.writeable else array
+        array.flags.writeable = False
+        return array
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        count = 1
+        for side in self.shape:
+            count *= side
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements as stored."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def floating(self) -> bool:
+        """Whether the elements are floating-point numbers that we read."""
+        return self.dtype.name in FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A tensor that is not analysed: its name, shape, dtype, and the reason as a catalogue key."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Named tensors, where they came from, and what reading left out.
+
+    `source` is a file's name as people know it, `format` a key of `formats.FORMATS` (or
+    "arrays"), `metadata` what the file says of itself, as text by key.
+    """
+
+    tensors: Mapping[str, Tensor]
+    source: str = "arrays"
+    format: str = "arrays"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[Skipped, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any], **about: Any) -> "Checkpoint":
+        """Return a checkpoint of a mapping from names to arrays (numpy, or torch tensors)."""
+        return cls({name: Tensor.of(_numpy(array)) for name, array in arrays.items()}, **about)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.tensors[name].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __repr__(self) -> str:
+        return (
+            f"Checkpoint({self.source!r}, {self.format}, {len(self)} tensors, "
+            f"{self.parameters:,} parameters, {self.digest[:12]})"
+        )
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The sha256 of the content: sorted names, dtypes, shapes, bytes; not of the container."""
+        total = hashlib.sha256()
+        for name in sorted(self.tensors):
+            tensor = self.tensors[name]
+            head = json.dumps([name, tensor.dtype.name, list(tensor.shape)])
+            total.update(head.encode())
+            array = tensor.read()
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            total.update(little.reshape(-1).view(np.uint8).data)
+        return total.hexdigest()
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained numbers: elements of floating tensors that are no buffers."""
+        return sum(t.size for name, t in self.tensors.items() if t.floating and not _buffer(name))
+
+    @property
+    def buffers(self) -> int:
+        """The number of all other elements."""
+        return sum(t.size for t in self.tensors.values()) - self.parameters
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all tensors as stored."""
+        return sum(t.nbytes for t in self.tensors.values())
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What rmtviz itself recorded in the file (metadata key "rmtviz"); empty elsewhere."""
+        try:
+            record = json.loads(self.metadata.get("rmtviz", "{}"))
+        except ValueError:
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def with_about(self, **record: Any) -> "Checkpoint":
+        """Return the same checkpoint with entries of our own record added or replaced."""
+        merged = {**self.about, **record}
+        return replace(self, metadata={**self.metadata, "rmtviz": json.dumps(merged)})
+
+
+def _buffer(name: str) -> bool:
+    return name.rpartition(".")[2] in BUFFERS
+
+
+def _numpy(array: Any) -> NDArray[Any]:
+    """Return a numpy array of a numpy array or a torch tensor (bf16 included), without torch."""
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        if str(array.dtype) == "torch.bfloat16":
+            import torch
+
+            bits: NDArray[Any] = array.contiguous().view(torch.int16).numpy()
+            return bits.view(ml_dtypes.bfloat16)
+        return np.asarray(array.numpy())
+    return np.asarray(array)

@@ -1,0 +1,159 @@
+"""How well a network reads labelled data, whether two differ, and how long an answer takes."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtviz.datasets import Samples
+from rmtviz.errors import CannotRun, DataRefused
+from rmtviz.networks import Network
+
+Z95 = 1.959963984540054
+"""The 0.975 quantile of the normal law."""
+
+WARM, ROUNDS = 3, 31
+"""Rounds of a latency measurement that do not count, and rounds that do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a network made of some samples.
+
+    `accuracy` is the share read right, `loss` the mean cross-entropy (natural logarithm),
+    `predictions` (N,) the class with the largest logit, `never_predicted` the classes that
+    no sample was taken for.
+    """
+
+    dataset: str
+    split: str
+    samples: int
+    accuracy: float
+    loss: float
+    predictions: NDArray[np.int64]
+    never_predicted: tuple[int, ...]
+    activation: str
+    inputs: str
+
+    @property
+    def standard_error(self) -> float:
+        """The binomial standard error of the accuracy."""
+        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
+
+
+def evaluate(network: Network, samples: Samples) -> Evaluation:
+    """Return what the network makes of the samples.
+
+    Raises:
+        DataRefused: the samples' pixels or classes are not those of the network.
+        CannotRun: outputs that are NaN or infinite.
+    """
+    if samples.classes != network.outputs:
+        raise DataRefused(
+            "data_classes", dataset=samples.dataset, given=samples.classes, wanted=network.outputs
+        )
+    logits = network.logits(samples.images).astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise CannotRun("outputs_not_finite")
+    predictions = logits.argmax(axis=1).astype(np.int64)
+    predictions.flags.writeable = False
+    return Evaluation(
+        dataset=samples.dataset,
+        split=samples.name,
+        samples=len(samples),
+        accuracy=float((predictions == samples.labels).mean()),
+        loss=_cross_entropy(logits, samples.labels),
+        predictions=predictions,
+        never_predicted=tuple(sorted({*range(samples.classes)} - {*predictions.tolist()})),
+        activation=network.activation,
+        inputs=network.inputs,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two networks on the same samples: answers that flipped, and the change in accuracy.
+
+    `difference` is after − before, `low` and `high` its 95 % interval.
+    """
+
+    flipped_to_right: int
+    flipped_to_wrong: int
+    difference: float
+    low: float
+    high: float
+
+
+def compare(before: Evaluation, after: Evaluation, labels: NDArray[np.int64]) -> Paired:
+    """Return how the second evaluation differs from the first, on the same samples.
+
+    Raises:
+        ValueError: the two are not of the same samples; a fault of the caller.
+    """
+    if (before.dataset, before.split) != (after.dataset, after.split):
+        raise ValueError(f"{before.dataset} {before.split} is not {after.dataset} {after.split}")
+    if not before.predictions.shape == after.predictions.shape == labels.shape:
+        raise ValueError("the evaluations and the labels differ in length")
+    was, now = before.predictions == labels, after.predictions == labels
+    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    low, high = paired_interval(gained, lost, len(labels))
+    return Paired(gained, lost, (gained - lost) / len(labels), low, high)
+
+
+def paired_interval(gained: int, lost: int, samples: int) -> tuple[float, float]:
+    """Return the 95 % interval of a difference of two accuracies on the same samples.
+
+    The Wald interval with the adjustment of Bonett and Price (J. Educ. Behav. Stat. 37(4),
+    2012): one flip is added to either side. Fagerland, Lydersen and Laake (Statistics in
+    Medicine 33, 2014) recommend it; unlike the plain one it has a width where nothing flips.
+    """
+    total = samples + 2
+    up, down = (gained + 1) / total, (lost + 1) / total
+    half = Z95 * math.sqrt((up + down - (up - down) ** 2) / total)
+    return max(-1.0, up - down - half), min(1.0, up - down + half)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds for one batch: the median of many runs, and their 10th and 90th percentiles."""
+
+    median: float
+    low: float
+    high: float
+
+
+def latency(network: Network, images: NDArray[np.uint8], batch: int) -> Latency:
+    """Return how long the network takes for the first `batch` images."""
+    return latencies({"": network}, images, batch)[""]
+
+
+def latencies(
+    networks: Mapping[str, Network], images: NDArray[np.uint8], batch: int
+) -> Mapping[str, Latency]:
+    """Return how long each network takes for the first `batch` images (N, pixels).
+
+    All are warm, run on one thread and take turns, so that whatever else the machine does
+    meets them alike.
+    """
+    some = images[:batch]
+    seconds: dict[str, list[float]] = {name: [] for name in networks}
+    for turn in range(WARM + ROUNDS):
+        for name, network in networks.items():
+            start = time.perf_counter()
+            network.logits(some)
+            if turn >= WARM:
+                seconds[name].append(time.perf_counter() - start)
+    return {
+        name: Latency(*(float(q) for q in np.quantile(times, (0.5, 0.1, 0.9))))
+        for name, times in seconds.items()
+    }
+
+
+def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the mean of −log softmax(logits) at the labels: logits (N, classes), labels (N,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())

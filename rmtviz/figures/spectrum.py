@@ -1,0 +1,256 @@
+"""The picture of a layer: its singular values, the law over them, the edges, and the spikes.
+
+The bulk has a panel of its own, so that it stays readable however far away the spikes lie;
+spikes beyond 1.25 times the cut stand in a strip to the right, on a logarithmic axis.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from rmtviz.analysis import LayerAnalysis
+from rmtviz.figures import base
+from rmtviz.tokens import Palette, fade
+from rmtviz.words import say
+
+Array = NDArray[np.float64]
+
+SCALES = ("singular", "eigen")
+"""What the axis shows: singular values s, or eigenvalues λ = s²/n."""
+
+REACH = 1.25
+"""The bulk's panel ends at this multiple of the cut (in singular values)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A layer's numbers on the chosen scale, in ascending order."""
+
+    values: Array
+    limit: float
+    cut: float | None
+    edges: tuple[float, float] | None
+    width: float
+
+
+def spectrum(layer: LayerAnalysis, scale: str = "singular", mode: str = "light") -> go.Figure:
+    """Return the histogram of a layer's singular values with the fitted law over it.
+
+    The density is scaled to the p − k values of the bulk, so that curve and bars are both
+    counts of values a bin.
+    """
+    colours = base.palette(mode)
+    view = _view(layer, scale)
+    near = view.values[view.values <= view.limit]
+    far = view.values[view.values > view.limit]
+    figure = go.Figure(layout=_layout(layer, view, len(far), scale, colours))
+    _bars(figure, view, near, colours, scale)
+    top = _curve(figure, layer, view, scale, colours)
+    if len(far):
+        _strip(figure, layer, far, view, scale, colours)
+    figure.update_layout(
+        shapes=_lines(view, colours), annotations=_labels(layer, view, far, colours)
+    )
+    figure.update_yaxes(range=[0, 1.12 * max(top, _tallest(view, near))])
+    return figure
+
+
+def bins(view_values: Array, limit: float, cut: float | None) -> tuple[Array, float]:
+    """Return bin edges of one width from 0 to the limit, one of them at the cut."""
+    end = cut or limit
+    count = int(np.clip(round(2 * len(view_values) ** 0.5), 12, 48))
+    width = end / count
+    return np.arange(0.0, limit + width, width), width
+
+
+def _view(layer: LayerAnalysis, scale: str) -> _View:
+    values = layer.spectrum.values[::-1]
+    cut, edges = layer.cut, layer.edges
+    limit = REACH * (cut if cut is not None else float(np.quantile(values, 0.9)))
+    limit = min(limit, 1.02 * float(values[-1])) or 1.0
+    if cut is not None:
+        limit = max(limit, 1.03 * cut)
+    if scale == "eigen":
+        n = layer.spectrum.n
+        values, limit = values**2 / n, limit**2 / n
+        cut = None if cut is None else cut**2 / n
+        edges = None if edges is None else (edges[0] ** 2 / n, edges[1] ** 2 / n)
+    _, width = bins(values, limit, cut)
+    return _View(values, limit, cut, edges, width)
+
+
+def _bars(figure: go.Figure, view: _View, near: Array, colours: Palette, scale: str) -> None:
+    grid, width = bins(view.values, view.limit, view.cut)
+    counts, _ = np.histogram(near, grid)
+    middle = (grid[:-1] + grid[1:]) / 2
+    learnt = middle > view.cut if view.cut is not None else np.zeros(len(middle), bool)
+    shade = colours.noise if view.cut is not None else colours.muted
+    figure.add_bar(
+        x=middle,
+        y=counts,
+        width=width * 0.94,
+        marker={"color": np.where(learnt, colours.learnt, fade(shade, 0.62)), "line": {"width": 0}},
+        customdata=np.stack([grid[:-1], grid[1:]], axis=1),
+        hovertemplate=say(f"figure.hover_bin_{scale}") + "<extra></extra>",
+    )
+
+
+def _curve(
+    figure: go.Figure, layer: LayerAnalysis, view: _View, scale: str, colours: Palette
+) -> float:
+    """Draw the law as counts a bin; return its greatest height within the panel."""
+    bulk = layer.bulk
+    if bulk is None or view.edges is None:
+        return 0.0
+    low, high = view.edges
+    start = low if low > 0 else high * 1e-3
+    x = start + (high - start) * (1 - np.cos(np.linspace(0, np.pi, 240))) / 2
+    pdf = bulk.law.pdf(x) if scale == "eigen" else bulk.law.singular(layer.spectrum.n).pdf(x)
+    y = (layer.spectrum.p - bulk.spikes) * view.width * pdf
+    y[[0, -1]] = 0.0 if low > 0 else y[0], 0.0
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": colours.theory, "width": 2.5},
+        hovertemplate=say("figure.hover_law") + "<extra></extra>",
+    )
+    return float(np.quantile(y, 0.95)) if low == 0 and scale == "eigen" else float(y.max())
+
+
+def _strip(
+    figure: go.Figure,
+    layer: LayerAnalysis,
+    far: Array,
+    view: _View,
+    scale: str,
+    colours: Palette,
+) -> None:
+    """Draw one stem a spike, the strongest first in its hover text."""
+    reference = view.cut or view.limit
+    order = np.arange(len(far), 0, -1)
+    squares = far**2 if scale == "singular" else far * layer.spectrum.n
+    share = squares / layer.spectrum.energy
+    stems_x = np.stack([far, far, np.full(len(far), np.nan)], axis=1).ravel()
+    stems_y = np.tile([0.0, 0.55, np.nan], len(far))
+    colour = colours.learnt if view.cut is not None else colours.muted
+    shared: dict[str, Any] = {"xaxis": "x2", "yaxis": "y2"}
+    figure.add_scatter(
+        x=stems_x,
+        y=stems_y,
+        mode="lines",
+        line={"color": fade(colour, 0.55), "width": 1.5},
+        hoverinfo="skip",
+        **shared,
+    )
+    figure.add_scatter(
+        x=far,
+        y=np.full(len(far), 0.55),
+        mode="markers",
+        marker={"color": colour, "size": 8, "opacity": 0.85},
+        customdata=np.stack([order, far / reference, share], axis=1),
+        hovertemplate=say(f"figure.hover_spike_{scale}") + "<extra></extra>",
+        **shared,
+    )
+
+
+def _layout(layer: LayerAnalysis, view: _View, far: int, scale: str, colours: Palette) -> go.Layout:
+    split = 0.72 if far else 1.0
+    axes: dict[str, Any] = {
+        "xaxis": base.axis(
+            colours,
+            say(f"figure.axis_{scale}"),
+            range=[0, view.limit],
+            domain=[0, split],
+            showgrid=False,
+        ),
+        "yaxis": base.axis(colours, say(f"figure.count_{scale}"), rangemode="tozero"),
+    }
+    if far:
+        top = float(view.values[-1])
+        axes["xaxis2"] = base.axis(
+            colours,
+            say("figure.axis_strip"),
+            type="log",
+            range=[np.log10(view.limit), np.log10(top) + 0.06],
+            domain=[split + 0.035, 1],
+            showgrid=False,
+            tickvals=_ticks(view.limit, top),
+            ticktext=[f"{tick:.3g}" for tick in _ticks(view.limit, top)],
+        )
+        axes["yaxis2"] = {
+            "range": [0, 1],
+            "domain": [0, 1],
+            "anchor": "x2",
+            "visible": False,
+            "fixedrange": True,
+        }
+    return base.canvas(colours, height=430, bargap=0, **axes)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return two or three round numbers within [low, high] for a logarithmic axis."""
+    if high <= 1.6 * low:
+        return [float(f"{(low * high) ** 0.5:.2g}")]
+    inner = np.geomspace(low * 1.08, high, 3)
+    return [float(f"{value:.2g}") for value in inner]
+
+
+def _lines(view: _View, colours: Palette) -> list[dict[str, Any]]:
+    if view.edges is None or view.cut is None:
+        return []
+    lines = [base.line(edge, colours.theory, "dot") for edge in view.edges if edge > 0]
+    return [*lines, base.line(view.cut, colours.ink, "solid")]
+
+
+def _labels(
+    layer: LayerAnalysis, view: _View, far: Array, colours: Palette
+) -> list[dict[str, Any]]:
+    words: list[dict[str, Any]] = []
+    if layer.spikes is not None and view.cut is not None and view.edges is not None:
+        words.append(
+            base.label(
+                view.cut,
+                1.0,
+                say("figure.cut", cut=view.cut),
+                colours.ink,
+                xanchor="right",
+                yanchor="bottom",
+                xshift=4,
+            )
+        )
+        if view.edges[0] > 0.12 * view.cut:
+            words.append(
+                base.label(
+                    view.edges[0],
+                    1.0,
+                    say("figure.lower", edge=view.edges[0]),
+                    colours.theory,
+                    yanchor="bottom",
+                )
+            )
+    if len(far):
+        words.append(
+            base.label(
+                0.5,
+                1.0,
+                say(
+                    "figure.far" if layer.spikes is not None else "figure.far_unfitted",
+                    far=len(far),
+                ),
+                colours.learnt if layer.spikes is not None else colours.muted,
+                xref="x2 domain",
+                yref="y2 domain",
+                yanchor="bottom",
+            )
+        )
+    return words
+
+
+def _tallest(view: _View, near: Array) -> float:
+    grid, _ = bins(view.values, view.limit, view.cut)
+    counts, _ = np.histogram(near, grid)
+    return float(counts.max(initial=1))

@@ -1,0 +1,272 @@
+"""Cutting: a plan to look at, then a new checkpoint. The original is never changed.
+
+The factored form, defined here and nowhere else: a layer `L.weight` (m × n) of rank r becomes
+`L.0.weight` (r × n, without bias) and `L.1.weight` (m × r) with `L.1.bias`, in the layer's
+dtype: `nn.Sequential(Linear(n, r, bias=False), Linear(r, m))`, no activation between. The
+names of such layers stand in the checkpoint's own record under "factored".
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtviz import knobs, layers
+from rmtviz.analysis import Analysis, LayerAnalysis
+from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.errors import BadOption, PlanRefused
+from rmtviz.fits import METHODS
+from rmtviz.layers import Layer
+from rmtviz.rules import RULES, Keep, Rule
+
+Array = NDArray[np.float64]
+
+FORMS = ("auto", "dense", "factored")
+"""How a cut layer is stored: factored where that is smaller, always dense, always factored."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCut:
+    """What happens to one layer: its rank and stored weights before and after, and why.
+
+    `form` is "whole" (untouched), "dense" or "factored"; `reason` a key under `reason` in
+    the catalogue; `stable` whether the methods agreed on the cut (None without a fit).
+    """
+
+    name: str
+    rank_before: int
+    rank_after: int
+    parameters_before: int
+    parameters_after: int
+    form: str
+    stable: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PruningPlan:
+    """What will be cut, bound to one checkpoint by its digest. Made by `plan`."""
+
+    digest: str
+    rule: str
+    method: str
+    cuts: tuple[LayerCut, ...]
+
+    def __getitem__(self, name: str) -> LayerCut:
+        for cut in self.cuts:
+            if cut.name == name:
+                return cut
+        known = ", ".join(cut.name for cut in self.cuts) or "–"
+        raise BadOption("unknown_layer", name=name, known=known)
+
+    def __str__(self) -> str:
+        lines = [f"{self.rule}, {self.method}, {self.digest[:12]}"]
+        lines += [
+            f"{cut.name}: rank {cut.rank_before} → {cut.rank_after}, {cut.form}, "
+            f"{cut.parameters_before:,} → {cut.parameters_after:,} weights ({cut.reason})"
+            for cut in self.cuts
+        ]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """Return the plan as JSON text."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "PruningPlan":
+        """Return the plan that `to_json` wrote.
+
+        Raises:
+            PlanRefused: the text is no plan.
+        """
+        try:
+            record = json.loads(text)
+            cuts = tuple(LayerCut(**cut) for cut in record.pop("cuts"))
+            return cls(cuts=cuts, **record)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise PlanRefused("plan_unreadable") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factors:
+    """A layer's matrix (m × n) in its singular directions: W = left · diag(values) · rightᵀ."""
+
+    left: Array
+    values: Array
+    right: Array
+
+    @classmethod
+    def of(cls, matrix: Array) -> "Factors":
+        """Decompose a matrix through the eigenvectors of the Gram matrix of its smaller side.
+
+        The other side follows without an inverse where a value is zero: its direction is zero.
+        """
+        tall = matrix.shape[0] > matrix.shape[1]
+        wide = matrix.T if tall else matrix
+        _, vectors = np.linalg.eigh(wide @ wide.T)
+        near = vectors[:, ::-1]
+        scaled = near.T @ wide
+        values = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+        far = (scaled / np.where(values > 0, values, 1.0)[:, None]).T
+        return cls(far, values, near) if tall else cls(near, values, far)
+
+    def truncated(self, rank: int) -> Array:
+        """Return the best approximation of this rank (Eckart and Young 1936), m × n."""
+        return (self.left[:, :rank] * self.values[:rank]) @ self.right[:, :rank].T
+
+    def pair(self, rank: int) -> tuple[Array, Array]:
+        """Return (r × n, m × r), the same approximation with its values shared out evenly."""
+        root = np.sqrt(self.values[:rank])
+        return root[:, None] * self.right[:, :rank].T, self.left[:, :rank] * root
+
+
+def plan(
+    analysis: Analysis,
+    rule: Rule,
+    overrides: Mapping[str, int] | None = None,
+    *,
+    form: str = "auto",
+    include_last: bool = False,
+    careful: bool = False,
+) -> PruningPlan:
+    """Return what the rule would cut, a rank for any layer in `overrides` instead of the rule's.
+
+    The last (classifier) layer stays whole unless `include_last` or an override says so.
+    With `careful`, for choices that nobody named, layers stay whole where the methods
+    disagree about the cut.
+
+    Raises:
+        BadOption: an unknown form, layer, or a rank outside 1 … rank of the layer.
+    """
+    if form not in FORMS:
+        raise BadOption("unknown_name", name=form, known=", ".join(FORMS))
+    wanted = dict(overrides or {})
+    cuts = []
+    for layer in analysis:
+        last = layer is analysis.layers[-1] and len(analysis.layers) > 1
+        if layer.name in wanted:
+            keep = Keep(_within(wanted.pop(layer.name), layer), "chosen")
+        elif last and not include_last:
+            keep = Keep(layer.spectrum.p, "last")
+        else:
+            keep = rule(layer)
+            if careful and not layer.stable and keep.rank < layer.spectrum.p:
+                keep = Keep(layer.spectrum.p, "unstable")
+        cuts.append(_cut(layer, keep, form))
+    if wanted:
+        known = ", ".join(layer.name for layer in analysis)
+        raise BadOption("unknown_layer", name=next(iter(wanted)), known=known)
+    return PruningPlan(
+        analysis.digest,
+        _described(RULES, rule),
+        _described(METHODS, analysis.method),
+        tuple(cuts),
+    )
+
+
+def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
+    """Return a layer's factors: the slow part of a cut, the same for every rank."""
+    return Factors.of(layer.matrix(checkpoint))
+
+
+def apply(
+    checkpoint: Checkpoint, plan: PruningPlan, known: Mapping[str, Factors] | None = None
+) -> Checkpoint:
+    """Return the pruned checkpoint; `known` may hold layers' factors that were made before.
+
+    Raises:
+        PlanRefused: the plan was made for another checkpoint, names a layer that is not
+            there, or needs a tensor name that is taken.
+    """
+    if plan.digest != checkpoint.digest:
+        raise PlanRefused("plan_other", plan=plan.digest[:12], checkpoint=checkpoint.digest[:12])
+    found = {layer.name: layer for layer in layers.find(checkpoint)[0]}
+    tensors = dict(checkpoint.tensors)
+    factored = set(layers.factored_pairs(checkpoint))
+    for cut in plan.cuts:
+        if cut.form == "whole":
+            continue
+        layer = found.get(cut.name)
+        if layer is None:
+            raise PlanRefused("plan_layer", name=cut.name)
+        parts = (known or {}).get(cut.name) or factors(checkpoint, layer)
+        dtype = checkpoint.tensors[layer.tensors[-1]].dtype
+        bias = layers.bias(checkpoint, layer)
+        held = None if bias is None else tensors.pop(bias)
+        for name in layer.tensors:
+            del tensors[name]
+        new, stem = _stored(layer, parts, cut, dtype)
+        if held is not None:
+            new[f"{stem}.bias"] = held
+        for name in new:
+            if name in tensors:
+                raise PlanRefused("name_taken", name=name, layer=cut.name)
+        tensors.update(new)
+        factored = factored | {cut.name} if cut.form == "factored" else factored - {cut.name}
+    pruned = replace(checkpoint, tensors=tensors)
+    if factored or "factored" in checkpoint.about:
+        pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
+    return pruned
+
+
+def multiply_accumulates(checkpoint: Checkpoint) -> int:
+    """Return the multiply–accumulates of one input through all layers: one a stored weight."""
+    return sum(layer.parameters(checkpoint) for layer in layers.find(checkpoint)[0])
+
+
+def error(layer: LayerAnalysis, rank: int) -> float:
+    """Return the share of the layer's Frobenius norm that a cut to this rank removes."""
+    values = layer.spectrum.values
+    energy = layer.spectrum.energy
+    return float(np.sqrt(values[rank:] @ values[rank:] / energy)) if energy else 0.0
+
+
+def rank_of(layer: LayerAnalysis) -> int:
+    """Return the layer's rank as stored: the inner side of a factored layer, else p."""
+    m, n = layer.layer.shape
+    return layer.parameters // (m + n) if layer.layer.kind == "factored" else min(m, n)
+
+
+def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
+    before, (m, n) = rank_of(layer), layer.layer.shape
+    rank = min(keep.rank, before)
+    smaller = rank * (m + n) < m * n
+    if rank == before:
+        stored, after = "whole", layer.parameters
+    elif form == "factored" or (form == "auto" and smaller):
+        stored, after = "factored", rank * (m + n)
+    else:
+        stored, after = "dense", m * n
+    return LayerCut(
+        layer.name, before, rank, layer.parameters, after, stored, layer.stable, keep.reason
+    )
+
+
+def _stored(
+    layer: Layer, parts: Factors, cut: LayerCut, dtype: np.dtype
+) -> tuple[dict[str, Tensor], str]:
+    """Return the new tensors of a layer by name, and the name's stem of its bias."""
+    stem = layer.name
+    if cut.form == "factored":
+        first, second = parts.pair(cut.rank_after)
+        new = {f"{stem}.0.weight": first, f"{stem}.1.weight": second}
+        return {name: Tensor.of(array.astype(dtype)) for name, array in new.items()}, f"{stem}.1"
+    dense = Tensor.of(parts.truncated(cut.rank_after).astype(dtype))
+    name = layer.tensors[0] if layer.kind == "linear" else f"{stem}.weight"
+    return {name: dense}, stem
+
+
+def _within(rank: int, layer: LayerAnalysis) -> int:
+    if not 1 <= rank <= layer.spectrum.p:
+        raise BadOption("rank_range", rank=rank, layer=layer.name, high=layer.spectrum.p)
+    return rank
+
+
+def _described(table: Mapping[str, type], choice: Any) -> str:
+    """Return a choice as "name(knob=value)", or its name alone where it has no knobs."""
+    knob_values = ", ".join(f"{name}={value}" for name, value in knobs.values(choice).items())
+    name = knobs.label(table, choice)
+    return f"{name}({knob_values})" if knob_values else name

@@ -1,0 +1,76 @@
+"""The colours, in one place: each has one meaning, on every page, figure and report.
+
+Blue is what a layer has learnt, grey is noise, orange is what theory predicts. Controls have
+a colour of no meaning, so that a coloured thing always says something. No meaning rests on
+colour alone: lines differ in style, statuses carry a word.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of one mode, as #rrggbb."""
+
+    learnt: str
+    """Above the edge: what can be told from random; kept."""
+    noise: str
+    """Inside the bulk: what can't be told from random. For shapes; in text, use `muted`."""
+    theory: str
+    """What the law predicts: curve, edges, cut."""
+    good: str
+    warn: str
+    bad: str
+    ink: str
+    """Text."""
+    muted: str
+    """Text of second rank: labels, captions, ticks."""
+    accent: str
+    """Buttons, sliders and other controls; carries white text."""
+    grid: str
+    """Grid lines and borders."""
+    paper: str
+    """The page, and behind a figure."""
+    card: str
+    """A raised or filled surface on the page."""
+
+
+LIGHT = Palette(
+    learnt="#1f6fb5",
+    noise="#838a95",
+    theory="#b35208",
+    good="#0b7a6b",
+    warn="#806a00",
+    bad="#b5224a",
+    ink="#1f2730",
+    muted="#5a6472",
+    accent="#2f3b48",
+    grid="#e4e3de",
+    paper="#fcfcfa",
+    card="#f4f3ef",
+)
+
+DARK = Palette(
+    learnt="#6cb2f5",
+    noise="#7b8491",
+    theory="#f2994a",
+    good="#5bd1b9",
+    warn="#dcc04e",
+    bad="#f4687e",
+    ink="#e9e7e2",
+    muted="#a3abb7",
+    accent="#6b7785",
+    grid="#2c323b",
+    paper="#14181d",
+    card="#1d2229",
+)
+
+MODES: Mapping[str, Palette] = MappingProxyType({"light": LIGHT, "dark": DARK})
+
+
+def fade(colour: str, opacity: float) -> str:
+    """Return a colour (#rrggbb) at an opacity from 0 to 1, in the notation of CSS."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"

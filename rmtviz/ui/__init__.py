@@ -1,0 +1,1 @@
+"""The app: thin pages over the library. The only place that knows streamlit."""

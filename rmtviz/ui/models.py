@@ -1,0 +1,86 @@
+"""The model bar: which model is looked at, on every page; samples and uploads one click away."""
+
+import streamlit as st
+
+from rmtviz import formats
+from rmtviz.errors import RmtvizError
+from rmtviz.ui import session
+from rmtviz.ui.library import SAMPLES, Model, sample
+from rmtviz.words import say
+
+UPLOAD_MB = 200
+
+
+def bar() -> None:
+    """Draw the bar: the samples, the visitor's own models, and the way to open a file."""
+    model = session.current()
+    own = {item.key: item for item in session.own_models()}
+    with st.container(horizontal=True, vertical_alignment="bottom", key="model-bar"):
+        st.session_state["model_choice"] = model.key
+        st.segmented_control(
+            say("app.model"),
+            [*SAMPLES, *own],
+            format_func=lambda key: _title(sample(key) if key in SAMPLES else own[key]),
+            key="model_choice",
+            required=True,
+            on_change=_chosen,
+            help=say("app.model_help"),
+        )
+        with st.popover(say("app.open"), icon=":material/upload_file:"):
+            _upload()
+    if problem := st.session_state.pop("upload_problem", None):
+        st.error(problem.do, title=problem.what, icon=":material/error:")
+
+
+def describe(model: Model) -> str:
+    """Return one line about a model: what it is, and its size."""
+    facts = model.spectra.model
+    about = say(f"app.sample.{model.key}") if model.key in SAMPLES else facts.source
+    return say(
+        "app.model_line",
+        about=about,
+        layers=len(model.spectra.layers),
+        parameters=facts.parameters,
+        megabytes=facts.bytes / 1e6,
+        digest=facts.digest[:8],
+    )
+
+
+def _title(model: Model) -> str:
+    return say(f"app.sample_title.{model.key}") if model.key in SAMPLES else model.title
+
+
+def _chosen() -> None:
+    key = st.session_state["model_choice"]
+    model = sample(key) if key in SAMPLES else session.library().get(key)
+    if model:
+        session.choose(model)
+
+
+def _upload() -> None:
+    """Draw the uploader. A file is read once; its bytes are dropped with the widget's key."""
+    turn = st.session_state.setdefault("upload_turn", 0)
+    st.markdown(say("app.open_help"))
+    file = st.file_uploader(
+        say("app.file"),
+        key=f"upload_{turn}",
+        max_upload_size=UPLOAD_MB,
+        label_visibility="collapsed",
+    )
+    st.code(say("app.open_code"), language="python")
+    if file is None:
+        return
+    st.session_state["upload_turn"] = turn + 1
+    bar = st.progress(0.0, text=say("app.decomposing"))
+
+    def progress(done: int, of: int) -> None:
+        bar.progress(done / max(of, 1), text=say("app.decomposing"))
+
+    try:
+        checkpoint = formats.read(file.getvalue(), file.name)
+        model = session.library().add(checkpoint, progress=progress)
+    except RmtvizError as problem:
+        st.session_state["upload_problem"] = problem
+    else:
+        session.choose(model)
+    st.rerun()

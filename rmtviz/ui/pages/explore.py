@@ -1,0 +1,160 @@
+"""Explore: each layer's spectrum, the law over it, what can't be told from random."""
+
+import numpy as np
+import streamlit as st
+
+from rmtviz import figures, verdict
+from rmtviz.analysis import Analysis, LayerAnalysis
+from rmtviz.fits import METHODS
+from rmtviz.ui import models, session, widgets
+from rmtviz.words import say
+
+
+def table(analysis: Analysis) -> None:
+    """Draw the map of the network: a row a layer; a click on a row opens the layer."""
+
+    def opened() -> None:
+        rows = st.session_state["layer_map"]["selection"]["rows"]
+        if rows:
+            st.session_state["layer"] = analysis.layers[rows[0]].name
+
+    columns = {
+        "name": st.column_config.TextColumn(say("explore.column.layer")),
+        "shape": st.column_config.TextColumn(say("explore.column.shape")),
+        "spectrum": st.column_config.AreaChartColumn(
+            say("explore.column.spectrum"), help=say("explore.column.spectrum_help"), color="gray"
+        ),
+        "random": st.column_config.ProgressColumn(
+            say("explore.column.random"),
+            help=say("explore.column.random_help"),
+            format="percent",
+            min_value=0,
+            max_value=1,
+            color="gray",
+        ),
+        "ranks": st.column_config.TextColumn(
+            say("explore.column.ranks"), help=say("explore.column.ranks_help")
+        ),
+        "law": st.column_config.TextColumn(
+            say("explore.column.law"), help=say("explore.column.law_help")
+        ),
+    }
+    st.dataframe(
+        [row(layer) for layer in analysis],
+        column_config=columns,
+        hide_index=True,
+        key="layer_map",
+        on_select=opened,
+        selection_mode="single-row",
+        row_height=44,
+        alt=say("explore.map_alt"),
+    )
+
+
+def row(layer: LayerAnalysis) -> dict[str, object]:
+    """Return a layer's row: its name, shape, a small spectrum, and its verdict in four words."""
+    ranks = sorted(rank for rank in layer.ranks.values() if rank is not None)
+    counts, _ = np.histogram(layer.spectrum.values, 24)
+    return {
+        "name": layer.name,
+        "shape": "{} × {}".format(*layer.layer.shape),
+        "spectrum": counts.tolist(),
+        "random": layer.bulk_directions,
+        "ranks": f"{ranks[0]}–{ranks[-1]}" if ranks else say("explore.none"),
+        "law": say(f"explore.law.{layer.law}" if layer.law else f"explore.law.{layer.status}"),
+    }
+
+
+def formula(layer: LayerAnalysis) -> None:
+    """Write the law's edge with this layer's own numbers."""
+    m, n = layer.layer.shape
+    st.latex(say("explore.formula_ratio", p=min(m, n), n=max(m, n), c=layer.spectrum.ratio))
+    if layer.bulk is None or layer.edges is None:
+        st.markdown(say("explore.formula_none"))
+        return
+    law = layer.bulk.law
+    st.latex(say("explore.formula_edge", sigma=law.sigma, edge=law.support[1], c=law.ratio))
+    st.latex(
+        say(
+            "explore.formula_singular",
+            sigma=law.sigma,
+            n=max(m, n),
+            p=min(m, n),
+            edge=layer.edges[1],
+        )
+    )
+    st.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
+    st.caption(say("explore.formula_why"))
+
+
+def cards(layer: LayerAnalysis) -> None:
+    """Draw the three depths: the verdict, how good the fit is, and the formula."""
+    left, right = st.columns(2)
+    with left.container(border=True, height="stretch"):
+        st.markdown(say("explore.verdict_head"))
+        st.markdown(f"**{verdict.of_layer(layer)}**")
+        st.markdown(verdict.of_range(layer))
+        st.markdown(verdict.of_fit(layer))
+        if layer.below:
+            st.markdown(say("explore.below", below=layer.below))
+        if layer.ks is not None:
+            st.caption(say("explore.distance", ks=layer.ks, bulk=layer.spectrum.p))
+    with right.container(border=True, height="stretch"):
+        st.markdown(say("explore.formula_head"))
+        formula(layer)
+
+
+def skipped(analysis: Analysis) -> None:
+    """List every tensor that was not analysed, with its reason."""
+    if not analysis.skipped:
+        return
+    with st.expander(say("explore.skipped", count=len(analysis.skipped))):
+        st.dataframe(
+            [
+                {
+                    say("explore.column.tensor"): item.name,
+                    say("explore.column.shape"): " × ".join(map(str, item.shape)),
+                    say("explore.column.dtype"): item.dtype,
+                    say("explore.column.reason"): say(f"skipped.{item.reason}"),
+                }
+                for item in analysis.skipped
+            ],
+            hide_index=True,
+            alt=say("explore.skipped_alt"),
+        )
+
+
+model = session.current()
+st.title(say("explore.title"))
+st.caption(models.describe(model))
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    method = widgets.strategy(METHODS, "method")
+analysis = session.analysed(model, method)
+st.subheader(verdict.of_model(analysis), anchor=False)
+if analysis.layers:
+    map_side, chart_side = st.columns([5, 7], gap="large")
+    with map_side:
+        table(analysis)
+        st.caption(say("explore.map_caption"))
+        skipped(analysis)
+    with chart_side:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            layer = widgets.layer(analysis)
+            scale = st.segmented_control(
+                say("explore.scale"),
+                figures.SCALES,
+                format_func=lambda name: say(f"explore.scale_{name}"),
+                key="scale",
+                bind="query-params",
+                default=figures.SCALES[0],
+                required=True,
+            )
+        st.caption(say("explore.read" if layer.bulk else "explore.read_unfitted"))
+        widgets.chart(
+            figures.spectrum(layer, scale, session.mode()),
+            "spectrum",
+            say("explore.chart_alt", layer=layer.name, verdict=verdict.of_layer(layer)),
+        )
+    cards(layer)
+else:
+    skipped(analysis)

@@ -1,0 +1,81 @@
+"""Small parts that several pages share."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from rmtviz import figures, knobs
+from rmtviz.analysis import Analysis, LayerAnalysis
+from rmtviz.words import say
+
+
+def strategy(table: Mapping[str, type], key: str) -> Any:
+    """Draw a choice from a table, bound to the URL, with its knobs; return the chosen value.
+
+    The words are the catalogue's: `choice.NAME.title`, `choice.NAME.help`, `choice.NAME.KNOB`.
+    """
+    name = st.segmented_control(
+        say(f"choice.{key}"),
+        list(table),
+        format_func=lambda option: say(f"choice.{option}.title"),
+        key=key,
+        bind="query-params",
+        default=next(iter(table)),
+        required=True,
+        help=say(f"choice.{key}_help"),
+    )
+    made = table[name]
+    fields = [field for field in dataclasses.fields(made) if "low" in field.metadata]
+    if not fields:
+        return made()
+    with st.popover(say("choice.options"), icon=":material/tune:"):
+        st.markdown(say(f"choice.{name}.help"))
+        values = {field.name: _knob(name, field) for field in fields}
+    return knobs.make(table, name, {knob: str(value) for knob, value in values.items()})
+
+
+def layer(analysis: Analysis) -> LayerAnalysis:
+    """Draw the choice of a layer, bound to the URL; return its analysis."""
+    names = [item.name for item in analysis]
+    if st.session_state.get("layer") not in names:
+        st.session_state.pop("layer", None)
+    name = st.selectbox(
+        say("choice.layer"),
+        names,
+        format_func=lambda name: say(
+            "choice.layer_title", name=name, shape="{} × {}".format(*analysis[name].layer.shape)
+        ),
+        key="layer",
+        bind="query-params",
+    )
+    return analysis[name]
+
+
+def chart(figure: go.Figure, name: str, alt: str) -> None:
+    """Draw a figure in the project's own look, downloadable under a name."""
+    config = {
+        **figures.CONFIG,
+        "toImageButtonOptions": {**figures.CONFIG["toImageButtonOptions"], "filename": name},
+    }
+    st.plotly_chart(figure, theme=None, config=config, key=f"chart_{name}", alt=alt)
+
+
+def _knob(owner: str, field: dataclasses.Field[Any]) -> float:
+    """Draw one knob as a number: whole where its default is, else in steps of 0.05."""
+    whole = isinstance(field.default, int)
+    kind: Any = int if whole else float
+    low, high = field.metadata["low"], field.metadata["high"]
+    value: float = st.number_input(
+        say(f"choice.{owner}.{field.name}"),
+        min_value=None if low is None else kind(low),
+        max_value=None if high is None else kind(high),
+        value=kind(field.default),
+        step=kind(1 if whole else 0.05),
+        format=None if whole else "%.3g",
+        key=f"knob_{owner}_{field.name}",
+        persist_state="session",
+    )
+    return value
