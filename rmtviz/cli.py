@@ -1,5 +1,6 @@
-"""The command line: `rmtviz analyze | app`. Refusals are two lines on stderr and exit code 2."""
+"""The command line, a command a stage. Refusals are two lines on stderr and exit code 2."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -48,6 +49,117 @@ def analyze(model: Path, method: str, options: tuple[str, ...], as_json: bool) -
     click.echo(as_text(result.to_dict()) if as_json else table(result))
 
 
+@main.command(help=say("cli.prune"))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=say("cli.out"))
+@click.option("--method", default=None, help=say("cli.method_prune"))
+@click.option("--rule", default=None, help=say("cli.rule"))
+@click.option("--option", "options", multiple=True, help=say("cli.option"))
+@click.option("--rank", "ranks", multiple=True, help=say("cli.rank"))
+@click.option("--form", default="auto", show_default=True, help=say("cli.form"))
+@click.option("--include-last", is_flag=True, help=say("cli.include_last"))
+@click.option("--factored", default=None, help=say("cli.factored"))
+@click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
+def prune(
+    model: Path,
+    output: Path,
+    method: str | None,
+    rule: str | None,
+    options: tuple[str, ...],
+    ranks: tuple[str, ...],
+    form: str,
+    include_last: bool,
+    factored: str | None,
+    as_json: bool,
+) -> None:
+    """Write the pruned network and print what was done."""
+    from rmtviz import analysis, formats, knobs, pruning
+    from rmtviz.fits import METHODS
+    from rmtviz.rules import RULES
+
+    names = [method or "bema", rule or "noise-edge"]
+    knob_words = parse(options, names)
+    chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
+    chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
+    checkpoint = declared(formats.read(model), factored)
+    kind = format_of(output)
+    with progress(say("cli.progress")) as tick:
+        result = analysis.fit(analysis.decompose(checkpoint, tick), chosen)
+    plan = pruning.plan(
+        result,
+        chosen_rule,
+        dict(_rank(word) for word in ranks),
+        form=form,
+        include_last=include_last,
+        careful=method is None and rule is None,
+    )
+    pruned = pruning.apply(checkpoint, plan)
+    save(formats.write(pruned, kind), output)
+    before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)
+    record = {
+        "rule": plan.rule,
+        "method": plan.method,
+        "output": str(output),
+        "digest": pruned.digest,
+        "layers": [dataclasses.asdict(cut) for cut in plan.cuts],
+        **{
+            f"{name}_{when}": getattr(size, name)
+            for name in ("parameters", "macs", "bytes")
+            for when, size in (("before", before), ("after", after))
+        },
+    }
+    click.echo(as_text(record) if as_json else cut_table(plan, before, after, output))
+
+
+@main.command(help=say("cli.evaluate"))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--dataset", default="mnist", show_default=True, help=say("cli.dataset"))
+@click.option("--split", default=None, help=say("cli.split"))
+@click.option("--activation", default=None, help=say("cli.activation"))
+@click.option("--inputs", default=None, help=say("cli.inputs"))
+@click.option("--order", default=None, help=say("cli.order"))
+@click.option("--factored", default=None, help=say("cli.factored"))
+@click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
+def evaluate(
+    model: Path,
+    dataset: str,
+    split: str | None,
+    activation: str | None,
+    inputs: str | None,
+    order: str | None,
+    factored: str | None,
+    as_json: bool,
+) -> None:
+    """Print how many of a dataset's images a network reads right."""
+    from rmtviz import datasets, evaluation, formats, knobs, networks
+
+    made = knobs.make(datasets.DATASETS, dataset)
+    checkpoint = declared(formats.read(model), factored)
+    data, foreign = datasets.of(checkpoint)
+    data = data if data.name == dataset else made()
+    choice = networks.detect(
+        checkpoint,
+        data,
+        foreign,
+        activation=activation,
+        inputs=inputs,
+        order=tuple(order.split(",")) if order else None,
+    )
+    samples = data.split("all" if split in (None, "test") else split, foreign=foreign)
+    found = evaluation.evaluate(choice(checkpoint), samples)
+    record = {
+        "dataset": found.dataset,
+        "split": split or "test",
+        "samples": found.samples,
+        "accuracy": found.accuracy,
+        "loss": found.loss,
+        "activation": found.activation,
+        "inputs": found.inputs,
+        "never_predicted": list(found.never_predicted),
+    }
+    click.echo(as_text(record) if as_json else _read(found))
+
+
 @main.command(help=say("cli.app"))
 @click.option("--port", type=int, default=8501, show_default=True, help=say("cli.port"))
 def app(port: int) -> None:
@@ -80,6 +192,54 @@ def parse(options: Sequence[str], used: Sequence[str]) -> Mapping[str, dict[str,
             raise BadOption("option_unused", option=path, owner=owner, used=", ".join(used))
         found[owner][knob.replace("-", "_")] = value
     return found
+
+
+def format_of(output: Path) -> str:
+    """Return the name of the format that a file's ending asks for.
+
+    Raises:
+        BadOption: an ending of no format.
+    """
+    from rmtviz.formats import FORMATS
+
+    endings = {form.suffix: name for name, form in FORMATS.items()} | {".pth": "pytorch"}
+    if output.suffix not in endings:
+        raise BadOption("no_format", output=output.name, known=", ".join(endings))
+    return endings[output.suffix]
+
+
+def save(content: bytes, output: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        BadOption: the place cannot be written.
+    """
+    part = output.with_name(f".{output.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(output)
+    except OSError as problem:
+        raise BadOption("not_written", output=output, why=problem.strerror) from None
+
+
+def declared(checkpoint: Any, factored: str | None) -> Any:
+    """Return the checkpoint with the layers declared factored: names by commas, or "none"."""
+    if factored is None:
+        return checkpoint
+    names = [] if factored == "none" else factored.split(",")
+    return checkpoint.with_about(factored=names)
+
+
+def _rank(word: str) -> tuple[str, int]:
+    """Return ("2", 40) of "2=40".
+
+    Raises:
+        BadOption: not of that form.
+    """
+    name, _, rank = word.rpartition("=")
+    if not (name and rank.isdecimal()):
+        raise BadOption("rank_form", option=word)
+    return name, int(rank)
 
 
 class progress:  # noqa: N801 - used as a context, like a function
@@ -144,6 +304,41 @@ def table(result: Any) -> str:
     return "\n".join(lines)
 
 
+def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
+    """Return what a plan did as a table with its verdict."""
+    from rmtviz import verdict
+
+    rows = [
+        {
+            "name": cut.name,
+            "rank": f"{cut.rank_before} → {cut.rank_after}",
+            "weights": f"{cut.parameters_before:,} → {cut.parameters_after:,}",
+            "form": say(f"prune.form.{cut.form}"),
+            "reason": say(f"reason.{cut.reason}"),
+        }
+        for cut in plan.cuts
+    ]
+    lines = [*columns(rows), "", verdict.of_plan(before, after, None)]
+    if any(cut.stable is False and cut.form != "whole" for cut in plan.cuts):
+        lines.append(say("cli.unstable"))
+    return "\n".join([*lines, say("cli.written", output=output)])
+
+
+def _read(found: Any) -> str:
+    line = say(
+        "cli.read",
+        dataset=found.dataset,
+        split=found.split,
+        samples=found.samples,
+        accuracy=found.accuracy,
+        loss=found.loss,
+        activation=found.activation,
+        inputs=found.inputs,
+    )
+    never = ", ".join(map(str, found.never_predicted))
+    return f"{line}\n{say('cli.never', classes=never)}" if never else line
+
+
 def columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the rows as lines with aligned columns under their headings."""
     if not rows:
@@ -160,8 +355,9 @@ def columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _row(layer: Any) -> dict[str, str]:
+    from rmtviz import verdict
+
     values = layer.to_dict()
-    ranks = sorted(rank for rank in layer.ranks.values() if rank is not None)
     stable = {None: "–", True: say("cli.word.stable"), False: say("cli.word.unstable")}
 
     def number(key: str, form: str) -> str:
@@ -174,7 +370,7 @@ def _row(layer: Any) -> dict[str, str]:
         "bulk_edge": number("bulk_edge", ".4g"),
         "cut": number("cut", ".4g"),
         "spikes": number("spikes", "d"),
-        "ranks": f"{ranks[0]}–{ranks[-1]}" if ranks else "–",
+        "ranks": verdict.ranks(layer) or "–",
         "bulk_directions": number("bulk_directions", ".0%"),
         "bulk_energy": number("bulk_energy", ".0%"),
         "ks": number("ks", ".3f"),

@@ -52,25 +52,26 @@ class MarchenkoPastur:
 
         At c = 1 it grows without bound towards 0, where it is returned as infinity.
         """
-        x = np.asarray(x, dtype=np.float64)
-        low, high = self.support
+        c = self.ratio
+        low, high = MarchenkoPastur(c).support
+        y = np.asarray(x, dtype=np.float64) / self.variance
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.sqrt((high - x) * (x - low)) / (2 * np.pi * self.ratio * self.variance * x)
+            value = np.sqrt((high - y) * (y - low)) / (2 * np.pi * c * self.variance * y)
         if low == 0:
-            value = np.where(x == 0, np.inf, value)
-        return np.where((x >= low) & (x <= high), value, 0.0)
+            value = np.where(y == 0, np.inf, value)
+        return np.where((y >= low) & (y <= high), value, 0.0)
 
     def cdf(self, x: ArrayLike) -> Array:
         """Return the distribution function at eigenvalues x (any shape), in closed form."""
-        x = np.asarray(x, dtype=np.float64)
-        low, high = self.support
-        inside = np.clip(x, low, high)
-        c, v = self.ratio, self.variance
+        c = self.ratio
+        low, high = MarchenkoPastur(c).support
+        y = np.asarray(x, dtype=np.float64) / self.variance
+        inside = np.clip(y, low, high)
         root = np.sqrt((high - inside) * (inside - low))
         middle = np.arctan2(high + low - 2 * inside, 2 * root)
-        tail = np.arctan2(2 * high * low - inside * (high + low), 2 * v * (1 - c) * root)
-        value = (np.pi * c + root / v - (1 + c) * middle + (1 - c) * tail) / (2 * np.pi * c)
-        return np.where(x <= low, 0.0, np.where(x >= high, 1.0, np.clip(value, 0.0, 1.0)))
+        tail = np.arctan2(2 * high * low - inside * (high + low), 2 * (1 - c) * root)
+        value = (np.pi * c + root - (1 + c) * middle + (1 - c) * tail) / (2 * np.pi * c)
+        return np.where(y <= low, 0.0, np.where(y >= high, 1.0, np.clip(value, 0.0, 1.0)))
 
     def ppf(self, u: ArrayLike) -> Array:
         """Return the quantiles at probabilities u in [0, 1] (any shape), to about 1e-13.
@@ -107,16 +108,14 @@ class SingularValueLaw:
 
     def pdf(self, s: ArrayLike) -> Array:
         """Return the density at singular values s: (2 s / n) f(s²/n), finite at c = 1 too."""
-        s = np.asarray(s, dtype=np.float64)
-        low, high = self.support
-        p = self.law.ratio * self.n
+        sigma, p = self.law.sigma, self.law.ratio * self.n
+        low, high = SingularValueLaw(MarchenkoPastur(self.law.ratio), self.n).support
+        y = np.asarray(s, dtype=np.float64) / sigma
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.sqrt(np.maximum((high**2 - s**2) * (s**2 - low**2), 0.0)) / (
-                np.pi * p * self.law.variance * s
-            )
+            value = np.sqrt((high**2 - y**2) * (y**2 - low**2)) / (np.pi * p * sigma * y)
         if low == 0:
-            value = np.where(s == 0, high / (np.pi * p * self.law.variance), value)
-        return np.where((s >= low) & (s <= high), value, 0.0)
+            value = np.where(y == 0, high / (np.pi * p * sigma), value)
+        return np.where((y >= low) & (y <= high), value, 0.0)
 
     def cdf(self, s: ArrayLike) -> Array:
         """Return the distribution function at singular values s."""

@@ -90,6 +90,25 @@ class PruningPlan:
             raise PlanRefused("plan_unreadable") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a checkpoint costs, counted from what is stored.
+
+    Parameters, bytes of all tensors, and the multiply–accumulates of one input through all
+    layers: one for each stored weight of a layer.
+    """
+
+    parameters: int
+    bytes: int
+    macs: int
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "Size":
+        """Count a checkpoint."""
+        macs = sum(layer.parameters(checkpoint) for layer in layers.find(checkpoint)[0])
+        return cls(checkpoint.parameters, checkpoint.bytes, macs)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Factors:
     """A layer's matrix (m × n) in its singular directions: W = left · diag(values) · rightᵀ."""
@@ -210,11 +229,6 @@ def apply(
     if factored or "factored" in checkpoint.about:
         pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
     return pruned
-
-
-def multiply_accumulates(checkpoint: Checkpoint) -> int:
-    """Return the multiply–accumulates of one input through all layers: one a stored weight."""
-    return sum(layer.parameters(checkpoint) for layer in layers.find(checkpoint)[0])
 
 
 def error(layer: LayerAnalysis, rank: int) -> float:

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 class NotFiniteError(ValueError):
-    """A matrix with NaN or infinite entries has no singular values."""
+    """A matrix with NaN or infinite entries, or squares of them, has no spectrum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,21 +45,21 @@ class Spectrum:
         """Return the singular values of a real matrix (m × n'), computed in float64.
 
         They are the square roots of the eigenvalues of the Gram matrix of the smaller side,
-        which are right to 1e-12 of the largest for any value that is not tiny beside it;
+        which are right to 1e-11 of the largest for any value that is not tiny beside it;
         where one is (below 1e-6 of the largest), a full SVD is made instead. Both routes
         release the interpreter lock.
 
         Raises:
             ValueError: not two-dimensional, or empty.
-            NotFiniteError: NaN or infinite entries.
+            NotFiniteError: NaN or infinite entries, or so large that their squares are.
         """
         if matrix.ndim != 2 or not matrix.size:
             raise ValueError(f"a matrix has two sides, both at least 1, not {matrix.shape}")
         wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
         wide = np.ascontiguousarray(wide, dtype=np.float64)
         scale = float(np.abs(wide).max())
-        if not math.isfinite(scale):
-            raise NotFiniteError("the matrix has NaN or infinite entries")
+        if not math.isfinite(scale * scale * wide.size):
+            raise NotFiniteError("the matrix has NaN or infinite entries, or far too large ones")
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
         if scale == 0:
             return cls(np.zeros(len(wide)), shape)

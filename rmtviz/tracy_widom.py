@@ -40,7 +40,7 @@ def quantile(u: float) -> float:
 
 def edge_width(ratio: float, n: int) -> float:
     """Return n^(−2/3) c^(−1/6) (1 + √c)^(4/3), the width of the edge of (1/n) W Wᵀ at σ = 1."""
-    return n ** (-2 / 3) * ratio ** (-1 / 6) * (1 + math.sqrt(ratio)) ** (4 / 3)
+    return math.pow(n, -2 / 3) * math.pow(ratio, -1 / 6) * math.pow(1 + math.sqrt(ratio), 4 / 3)
 
 
 def largest_eigenvalue(p: int, n: int) -> tuple[float, float]:

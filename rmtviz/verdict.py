@@ -1,8 +1,14 @@
 """Results as sentences: what a fit means for somebody who must decide."""
 
+from typing import TYPE_CHECKING
+
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import Law, Status
+from rmtviz.pruning import Size
 from rmtviz.words import say
+
+if TYPE_CHECKING:
+    from rmtviz.evaluation import Evaluation, Latency, Paired
 
 
 def of_layer(layer: LayerAnalysis) -> str:
@@ -27,6 +33,14 @@ def of_fit(layer: LayerAnalysis) -> str:
     if layer.law is None:
         return say(f"advice.{layer.status}")
     return say(f"law.{layer.law}", ks=layer.ks)
+
+
+def ranks(layer: LayerAnalysis) -> str:
+    """Return the ranks that the methods find, as "81–115"; empty where none finds one."""
+    found = sorted(rank for rank in layer.ranks.values() if rank is not None)
+    if not found:
+        return ""
+    return f"{found[0]}" if found[0] == found[-1] else f"{found[0]}–{found[-1]}"
 
 
 def of_range(layer: LayerAnalysis) -> str:
@@ -59,3 +73,57 @@ def of_model(analysis: Analysis) -> str:
         share=bulk / directions,
     )
     return f"{sentence} {say('verdict.model_poor', poor=poor)}" if poor else sentence
+
+
+def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None") -> str:
+    """Return one sentence about a cut: what it stores and, where it was read, what it costs."""
+    share = after.parameters / before.parameters
+    key = "plan_none" if after == before else "plan"
+    sentence = say(f"verdict.{key}", share=share, after=after.parameters, before=before.parameters)
+    if read is None:
+        return sentence
+    whole, cut = read
+    return f"{sentence} " + say(
+        "verdict.plan_read", accuracy=cut.accuracy, whole=whole.accuracy, samples=cut.samples
+    )
+
+
+def of_zones(layer: LayerAnalysis, needed: int, samples: int) -> str:
+    """Return the three zones of a layer: like random, learnt, needed for the accuracy."""
+    if layer.spikes is None:
+        return say("verdict.zone_needed", needed=needed, p=layer.spectrum.p, samples=samples)
+    key = "zones" if needed <= layer.spikes else "zones_beyond"
+    return say(
+        f"verdict.{key}",
+        random=layer.spectrum.p - layer.spikes,
+        learnt=layer.spikes,
+        needed=needed,
+        samples=samples,
+    )
+
+
+def edge_is_weak(layer: LayerAnalysis) -> bool:
+    """Return whether the layer's fit is too poor, or its cut too unstable, to trust the edge."""
+    return layer.law in (None, Law.NO) or not layer.stable
+
+
+def of_test(before: "Evaluation", after: "Evaluation", paired: "Paired") -> str:
+    """Return what the test images say about a cut, with the paired interval."""
+    key = "loss" if paired.high < 0 else "gain" if paired.low > 0 else "same"
+    return say(
+        f"verdict.test_{key}",
+        samples=after.samples,
+        before=before.accuracy,
+        after=after.accuracy,
+        points=100 * paired.difference,
+        low=100 * paired.low,
+        high=100 * paired.high,
+        right=paired.flipped_to_right,
+        wrong=paired.flipped_to_wrong,
+    )
+
+
+def of_latency(before: "Latency", after: "Latency") -> str:
+    """Return how long one answer takes before and after, measured side by side."""
+    key = "faster" if after.high < before.low else "slower" if after.low > before.high else "same"
+    return say(f"verdict.latency_{key}", before=1e6 * before.median, after=1e6 * after.median)

@@ -2,5 +2,6 @@
 
 from rmtviz.figures.base import CONFIG
 from rmtviz.figures.spectrum import SCALES, spectrum
+from rmtviz.figures.tradeoff import removed, tradeoff
 
-__all__ = ["CONFIG", "SCALES", "spectrum"]
+__all__ = ["CONFIG", "SCALES", "removed", "spectrum", "tradeoff"]

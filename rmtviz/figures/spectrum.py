@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 SCALES = ("singular", "eigen")
 """What the axis shows: singular values s, or eigenvalues λ = s²/n."""
 
+STEM = 0.3
+"""The height of a far spike's stem, as a share of the strip's."""
+
 REACH = 1.25
 """The bulk's panel ends at this multiple of the cut (in singular values)."""
 
@@ -54,7 +57,7 @@ def spectrum(layer: LayerAnalysis, scale: str = "singular", mode: str = "light")
     figure.update_layout(
         shapes=_lines(view, colours), annotations=_labels(layer, view, far, colours)
     )
-    figure.update_yaxes(range=[0, 1.12 * max(top, _tallest(view, near))])
+    figure.layout.yaxis.range = [0, 1.12 * max(top, _tallest(view, near))]
     return figure
 
 
@@ -135,7 +138,7 @@ def _strip(
     squares = far**2 if scale == "singular" else far * layer.spectrum.n
     share = squares / layer.spectrum.energy
     stems_x = np.stack([far, far, np.full(len(far), np.nan)], axis=1).ravel()
-    stems_y = np.tile([0.0, 0.55, np.nan], len(far))
+    stems_y = np.tile([0.0, STEM, np.nan], len(far))
     colour = colours.learnt if view.cut is not None else colours.muted
     shared: dict[str, Any] = {"xaxis": "x2", "yaxis": "y2"}
     figure.add_scatter(
@@ -148,7 +151,7 @@ def _strip(
     )
     figure.add_scatter(
         x=far,
-        y=np.full(len(far), 0.55),
+        y=np.full(len(far), STEM),
         mode="markers",
         marker={"color": colour, "size": 8, "opacity": 0.85},
         customdata=np.stack([order, far / reference, share], axis=1),
@@ -222,7 +225,8 @@ def _labels(
                 xshift=4,
             )
         )
-        if view.edges[0] > 0.12 * view.cut:
+        if view.edges[0] > 0:
+            near = view.edges[0] < 0.2 * view.cut
             words.append(
                 base.label(
                     view.edges[0],
@@ -230,6 +234,8 @@ def _labels(
                     say("figure.lower", edge=view.edges[0]),
                     colours.theory,
                     yanchor="bottom",
+                    xanchor="left" if near else "center",
+                    xshift=-4 if near else 0,
                 )
             )
     if len(far):

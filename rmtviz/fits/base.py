@@ -2,6 +2,7 @@
 
 import abc
 import math
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -75,19 +76,25 @@ class Method(abc.ABC):
         """Return the variance σ² of the noise and the cut, both on the scale of eigenvalues."""
 
     def __call__(self, spectrum: Spectrum) -> MPFit:
-        """Fit the law to a spectrum. What cannot be fitted is a status, not an error."""
+        """Fit the law to a spectrum. What cannot be fitted is a status, not an error.
+
+        The fit is made at a largest value between ½ and 1, so that no square overflows.
+        """
         status = screen(spectrum)
         if status is not Status.OK:
             return MPFit(self, status)
-        variance, cut = self.estimate(spectrum)
-        eigenvalues = spectrum.eigenvalues
-        spikes = int(np.count_nonzero(eigenvalues > cut))
-        if not variance > 0 or spikes > spectrum.p // 2:
+        _, exponent = math.frexp(spectrum.values[0])
+        scaled = Spectrum(np.ldexp(spectrum.values, -exponent), spectrum.shape)
+        variance, cut = self.estimate(scaled)
+        spikes = int(np.count_nonzero(scaled.eigenvalues > cut))
+        tiny = math.ldexp(variance, 2 * exponent) < sys.float_info.min
+        if tiny or spikes > spectrum.p // 2:
             return MPFit(self, Status.NO_BULK)
-        law = MarchenkoPastur(spectrum.ratio, variance)
-        ks = distance(law, spectrum, spikes)
+        ks = distance(MarchenkoPastur(spectrum.ratio, variance), scaled, spikes)
         if ks > 0.3:
             return MPFit(self, Status.NO_BULK)
+        variance, cut = math.ldexp(variance, 2 * exponent), math.ldexp(cut, 2 * exponent)
+        law = MarchenkoPastur(spectrum.ratio, variance)
         bulk = Bulk(law, cut, spikes, ks, judge(ks, spectrum.p - spikes))
         return MPFit(self, Status.OK, bulk)
 

@@ -53,7 +53,7 @@ def analysed(model: Model, method: Method) -> Analysis:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _analysed(_digest: str, method: Method, _model: Model) -> Analysis:
+def _analysed(digest: str, method: Method, _model: Model) -> Analysis:
     return analysis.fit(_model.spectra, method)
 
 

@@ -14,7 +14,7 @@ from rmtviz.site import home
 from rmtviz.ui import models
 from rmtviz.words import say
 
-PAGES = {"explore": ":material/query_stats:"}
+PAGES = {"explore": ":material/query_stats:", "prune": ":material/content_cut:"}
 """The pages in order: file name under pages/ (and place in the URL), and icon."""
 
 log = logging.getLogger("rmtviz")
@@ -63,8 +63,7 @@ def warm() -> threading.Thread:
     """
 
     def work() -> None:
-        torch = importlib.import_module("rmtviz.training")
-        torch.warm()
+        importlib.import_module("rmtviz.training")
         gc.collect()
         gc.freeze()
 

@@ -19,24 +19,25 @@ def table(analysis: Analysis) -> None:
             st.session_state["layer"] = analysis.layers[rows[0]].name
 
     columns = {
-        "name": st.column_config.TextColumn(say("explore.column.layer")),
-        "shape": st.column_config.TextColumn(say("explore.column.shape")),
-        "spectrum": st.column_config.AreaChartColumn(
-            say("explore.column.spectrum"), help=say("explore.column.spectrum_help"), color="gray"
+        "name": st.column_config.TextColumn(say("explore.column.layer"), width=64),
+        "shape": st.column_config.TextColumn(say("explore.column.shape"), width=92),
+        "spectrum": st.column_config.BarChartColumn(
+            say("explore.column.spectrum"),
+            help=say("explore.column.spectrum_help"),
+            color="gray",
+            width=110,
         ),
-        "random": st.column_config.ProgressColumn(
+        "random": st.column_config.TextColumn(
             say("explore.column.random"),
             help=say("explore.column.random_help"),
-            format="percent",
-            min_value=0,
-            max_value=1,
-            color="gray",
+            alignment="right",
+            width=96,
         ),
         "ranks": st.column_config.TextColumn(
-            say("explore.column.ranks"), help=say("explore.column.ranks_help")
+            say("explore.column.ranks"), help=say("explore.column.ranks_help"), width=96
         ),
         "law": st.column_config.TextColumn(
-            say("explore.column.law"), help=say("explore.column.law_help")
+            say("explore.column.law"), help=say("explore.column.law_help"), width=72
         ),
     }
     st.dataframe(
@@ -53,14 +54,15 @@ def table(analysis: Analysis) -> None:
 
 def row(layer: LayerAnalysis) -> dict[str, object]:
     """Return a layer's row: its name, shape, a small spectrum, and its verdict in four words."""
-    ranks = sorted(rank for rank in layer.ranks.values() if rank is not None)
-    counts, _ = np.histogram(layer.spectrum.values, 24)
+    share = layer.bulk_directions
+    reach = 1.3 * (layer.cut or layer.spectrum.values[0] or 1.0)
+    counts, _ = np.histogram(np.minimum(layer.spectrum.values, reach), 24, (0, reach))
     return {
         "name": layer.name,
         "shape": "{} × {}".format(*layer.layer.shape),
         "spectrum": counts.tolist(),
-        "random": layer.bulk_directions,
-        "ranks": f"{ranks[0]}–{ranks[-1]}" if ranks else say("explore.none"),
+        "random": say("explore.none") if share is None else f"{share:.0%}",
+        "ranks": verdict.ranks(layer) or say("explore.none"),
         "law": say(f"explore.law.{layer.law}" if layer.law else f"explore.law.{layer.status}"),
     }
 
@@ -87,19 +89,21 @@ def formula(layer: LayerAnalysis) -> None:
     st.caption(say("explore.formula_why"))
 
 
-def cards(layer: LayerAnalysis) -> None:
-    """Draw the three depths: the verdict, how good the fit is, and the formula."""
-    left, right = st.columns(2)
-    with left.container(border=True, height="stretch"):
-        st.markdown(say("explore.verdict_head"))
+def words(layer: LayerAnalysis) -> None:
+    """Say in words what the layer's spectrum means, and how good the fit is."""
+    with st.container(border=True):
+        st.markdown(say("explore.verdict_head", layer=layer.name))
         st.markdown(f"**{verdict.of_layer(layer)}**")
-        st.markdown(verdict.of_range(layer))
-        st.markdown(verdict.of_fit(layer))
+        for sentence in (verdict.of_range(layer), verdict.of_fit(layer)):
+            if sentence:
+                st.markdown(sentence)
         if layer.below:
             st.markdown(say("explore.below", below=layer.below))
-        if layer.ks is not None:
-            st.caption(say("explore.distance", ks=layer.ks, bulk=layer.spectrum.p))
-    with right.container(border=True, height="stretch"):
+
+
+def numbers(layer: LayerAnalysis) -> None:
+    """Write the formulas with the layer's own numbers."""
+    with st.container(border=True):
         st.markdown(say("explore.formula_head"))
         formula(layer)
 
@@ -132,11 +136,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 analysis = session.analysed(model, method)
 st.subheader(verdict.of_model(analysis), anchor=False)
 if analysis.layers:
-    map_side, chart_side = st.columns([5, 7], gap="large")
-    with map_side:
-        table(analysis)
-        st.caption(say("explore.map_caption"))
-        skipped(analysis)
+    map_side, chart_side = st.columns([9, 11], gap="medium")
     with chart_side:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             layer = widgets.layer(analysis)
@@ -155,6 +155,8 @@ if analysis.layers:
             "spectrum",
             say("explore.chart_alt", layer=layer.name, verdict=verdict.of_layer(layer)),
         )
-    cards(layer)
-else:
-    skipped(analysis)
+    with map_side:
+        table(analysis)
+        words(layer)
+    numbers(layer)
+skipped(analysis)

@@ -1,0 +1,148 @@
+"""Labelled images, and which of them may be looked at for what.
+
+A network that we train sees all of the training file but its last `SELECTION` images. Those
+are the selection set: curves, sliders and searches read them. The test images are read only
+to report. Of a model that we did not train (`foreign`) nobody knows which training images it
+has seen, so both sets come from the test file: its first `SELECTION` images to select, the
+others to report.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtviz.errors import BadOption
+
+SELECTION = 5_000
+"""The number of images that choices are made on."""
+
+SPLITS = ("train", "selection", "test", "all")
+"""The names that `Dataset.split` knows; "all" is the whole test file."""
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Some labelled images: images (N, pixels) and labels (N,), of so many classes; read-only."""
+
+    name: str
+    images: Images
+    labels: Labels
+    dataset: str
+    classes: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> "Samples":
+        """Return the first `count` of them, or all where there are fewer."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNoise:
+    """How labels were spoilt: each re-drawn with probability `share`, from this seed."""
+
+    share: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A training file and a test file of labelled images, read-only.
+
+    `train_images` (N, pixels) and `test_images` are grey levels from 0 to 255, labels run
+    from 0 to `len(classes) - 1`; `mean` and `std` are those of the training file's grey
+    levels / 255. `clean_labels` are the training labels before any noise.
+
+    Raises:
+        ValueError: arrays that do not belong together; a fault of whoever made the dataset.
+    """
+
+    name: str
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    clean_labels: Labels
+    image_shape: tuple[int, int]
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    noise: LabelNoise | None = None
+
+    def __post_init__(self) -> None:
+        pixels = self.image_shape[0] * self.image_shape[1]
+        for images, labels in (
+            (self.train_images, self.train_labels),
+            (self.train_images, self.clean_labels),
+            (self.test_images, self.test_labels),
+        ):
+            if images.dtype != np.uint8 or images.shape != (len(labels), pixels):
+                raise ValueError(f"{images.shape} images of {images.dtype}, {len(labels)} labels")
+            if labels.dtype != np.int64 or labels.min() < 0 or labels.max() >= self.outputs:
+                raise ValueError(f"labels must be int64 from 0 to {self.outputs - 1}")
+            images.flags.writeable = False
+            labels.flags.writeable = False
+
+    @property
+    def pixels(self) -> int:
+        """The number of grey levels of one image."""
+        return int(self.train_images.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def wrong_share(self) -> float:
+        """The share of the training file's labels that noise has really made wrong."""
+        return float((self.train_labels != self.clean_labels).mean())
+
+    def with_label_noise(self, share: float, seed: int) -> "Dataset":
+        """Return the dataset with labels of the training file re-drawn, each with this probability.
+
+        A label is re-drawn uniformly over all classes, so that one in `len(classes)` draws
+        leaves it right. The training and the selection set are in that file; test labels are
+        never touched. A label's fate depends on the seed and its place, not on how many
+        images are trained on.
+
+        Raises:
+            BadOption: a share outside [0, 1].
+        """
+        if not 0 <= share <= 1:
+            raise BadOption(
+                "knob_range", choice="dataset", knob="label_noise", value=share, low=0, high=1
+            )
+        if share == 0:
+            return replace(self, train_labels=self.clean_labels, noise=None)
+        draw = np.random.Generator(np.random.PCG64(seed))
+        chosen = draw.random(len(self.clean_labels)) < share
+        drawn = draw.integers(self.outputs, size=len(self.clean_labels))
+        noisy = np.where(chosen, drawn, self.clean_labels)
+        return replace(self, train_labels=noisy, noise=LabelNoise(share, seed))
+
+    def split(self, name: str, *, foreign: bool = False) -> Samples:
+        """Return the images of a split (see the head of this module).
+
+        Raises:
+            BadOption: no split of this name.
+        """
+        if name not in SPLITS:
+            raise BadOption("unknown_name", name=name, known=", ".join(SPLITS))
+        end = len(self.train_labels) - SELECTION
+        if name == "train":
+            return self._samples(name, self.train_images[:end], self.train_labels[:end])
+        if name == "selection" and not foreign:
+            return self._samples(name, self.train_images[end:], self.train_labels[end:])
+        part = slice(None)
+        if foreign and name != "all":
+            part = slice(SELECTION) if name == "selection" else slice(SELECTION, None)
+        return self._samples(name, self.test_images[part], self.test_labels[part])
+
+    def _samples(self, name: str, images: Images, labels: Labels) -> Samples:
+        return Samples(name, images, labels, self.name, self.outputs)

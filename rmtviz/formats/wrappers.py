@@ -1,0 +1,132 @@
+"""From what training scripts save to the weights alone: wrappers off, optimiser state aside.
+
+A training checkpoint holds the weights as one entry among others. Which entry is told by its
+name; where two could be meant, all are kept under their full names, and nothing is guessed.
+All that is not taken is listed with its reason.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from rmtviz.checkpoint import Skipped, Tensor
+from rmtviz.formats.base import Leaf, Limits, Node, Source, short
+
+STRONG = ("state_dict", "model_state_dict")
+"""Entries that hold the weights whatever stands beside them."""
+
+WEAK = ("model", "module", "net", "network", "weights", "params")
+"""Entries that hold the weights if no other group of tensors stands beside them."""
+
+ASIDE: Mapping[str, str] = MappingProxyType(
+    {
+        "optimizer": "optimizer",
+        "optimizers": "optimizer",
+        "optimizer_state": "optimizer",
+        "optimizer_states": "optimizer",
+        "optimizer_state_dict": "optimizer",
+        "optim": "optimizer",
+        "optim_state_dict": "optimizer",
+        "opt_state": "optimizer",
+        "scheduler": "scheduler",
+        "scheduler_state_dict": "scheduler",
+        "lr_scheduler": "scheduler",
+        "lr_schedulers": "scheduler",
+        "lr_scheduler_state_dict": "scheduler",
+        "scaler": "scheduler",
+        "grad_scaler": "scheduler",
+        "rng_state": "random_state",
+        "rng_states": "random_state",
+        "random_state": "random_state",
+        "cuda_rng_state": "random_state",
+    }
+)
+"""Groups that are state of the training, and the reason why they are left out."""
+
+COPIES = ("ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema", "params_ema")
+"""Groups that are averaged copies of the weights."""
+
+STATES: Mapping[str, str] = MappingProxyType(
+    {
+        "exp_avg": "optimizer",
+        "exp_avg_sq": "optimizer",
+        "max_exp_avg_sq": "optimizer",
+        "momentum_buffer": "optimizer",
+        "rng_state": "random_state",
+        "cuda_rng_state": "random_state",
+    }
+)
+"""Single tensors that are state of the training, where an entry is called exactly so."""
+
+PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every name."""
+
+
+def unwrap(
+    source: Source, tree: Mapping[str, Node], limits: Limits
+) -> tuple[dict[str, Tensor], tuple[Skipped, ...]]:
+    """Return the weights of a tree by name, and what was left out.
+
+    Raises:
+        FileRefused: no tensor is among them, too many are, or two have one name.
+    """
+    left: list[Skipped] = []
+    prefix = ""
+    while (inner := wrapper(tree)) is not None:
+        name, group = inner
+        left += [_skipped(prefix + key, key, node) for key, node in tree.items() if key != name]
+        prefix, tree = f"{prefix}{name}.", group
+    tensors: dict[str, Tensor] = {}
+    for name, key, node in _ends(tree):
+        if not isinstance(node, Tensor) or key in STATES:
+            left.append(_skipped(prefix + name, key, node))
+        elif name in tensors:
+            raise source.refuse("name_twice", name=short(name))
+        else:
+            tensors[name] = node
+        if len(tensors) + len(left) > limits.tensors:
+            raise source.refuse("limit_tensors", limit=limits.tensors)
+    if not tensors:
+        raise source.refuse("no_tensor", held=_held(left))
+    return stripped(tensors), tuple(left)
+
+
+def wrapper(tree: Mapping[str, Node]) -> tuple[str, Mapping[str, Node]] | None:
+    """Return the entry that holds the weights, or None where the tree itself holds them."""
+    groups = {
+        name: node for name, node in tree.items() if isinstance(node, Mapping) and name not in ASIDE
+    }
+    rivals = [name for name in groups if name not in COPIES]
+    weak = rivals if len(rivals) == 1 and rivals[0] in WEAK else []
+    return next(((name, groups[name]) for name in (*STRONG, *weak) if name in groups), None)
+
+
+def stripped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors without a prefix that a wrapper put before every name."""
+    for prefix in PREFIXES:
+        if tensors and all(name.startswith(prefix) and name != prefix for name in tensors):
+            return stripped({name.removeprefix(prefix): it for name, it in tensors.items()})
+    return dict(tensors)
+
+
+def _ends(tree: Mapping[str, Node], prefix: str = "") -> Iterator[tuple[str, str, Node]]:
+    """Yield tensors, and what is left out as a whole: its full name, its own name, the node."""
+    for key, node in tree.items():
+        if isinstance(node, Mapping) and key not in ASIDE:
+            yield from _ends(node, f"{prefix}{key}.")
+        else:
+            yield prefix + key, key, node
+
+
+def _skipped(name: str, key: str, node: Node) -> Skipped:
+    if isinstance(node, Tensor):
+        return Skipped(name, node.shape, node.dtype.name, STATES.get(key, "beside"))
+    if isinstance(node, Leaf):
+        return Skipped(name, (), node.kind, ASIDE.get(key, node.reason))
+    reason = "copy" if key in COPIES else ASIDE.get(key, "beside")
+    return Skipped(name, (), "dict", reason)
+
+
+def _held(left: list[Skipped], most: int = 8) -> str:
+    """Return a short list of what a file without weights holds."""
+    words = [f"{short(it.name, 30)} ({it.dtype})" for it in left[:most]]
+    return ", ".join(words + ["…"] * (len(left) > most)) or "–"

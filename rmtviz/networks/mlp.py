@@ -1,0 +1,178 @@
+"""Chains of linear layers: a multilayer perceptron from nothing but its weights.
+
+The weights do not say which activation ran between the layers, nor how the pixels were
+scaled; both are choices of `MLP`, and `detect` finds the pair that reads the images best.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from rmtviz import layers as layer
+from rmtviz.checkpoint import Checkpoint
+from rmtviz.datasets import Dataset, Samples
+from rmtviz.errors import BadOption, CannotRun
+from rmtviz.networks.base import ACTIVATIONS, INPUTS, Network, one_thread
+
+DETECTED_ON = 1_000
+"""The number of selection images on which activation and inputs are found."""
+
+SLACK = 3
+"""Of these, so few that are read right less make no difference between two choices."""
+
+NAMED = 5
+"""Of a long list of tensors, so many are named in a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class MLP:
+    """Linear layers, dense or factored, with one activation between them and none at the end.
+
+    `activation` and `inputs` are keys of `ACTIVATIONS` and `INPUTS`; `order` names all
+    layers from first to last where shapes and names do not tell; `mean` and `std` are those
+    of the grey levels / 255, used by the inputs "standard".
+    """
+
+    activation: str = "relu"
+    inputs: str = "unit"
+    order: tuple[str, ...] | None = None
+    mean: float = 0.1307
+    std: float = 0.3081
+
+    def __post_init__(self) -> None:
+        for name, table in ((self.activation, ACTIVATIONS), (self.inputs, INPUTS)):
+            if name not in table:
+                raise BadOption("unknown_name", name=name, known=", ".join(table))
+
+    def __call__(self, checkpoint: Checkpoint) -> Network:
+        """Return the network of these weights, computed in float32 whatever they are stored in.
+
+        Raises:
+            OrderUnknown: the layers fit together in more than one order.
+            CannotRun: a tensor that would not be used, weights that are not finite, two
+                layers that may be one factored layer, or shapes that do not chain.
+        """
+        if "factored" not in checkpoint.about and (pairs := layer.suspected_pairs(checkpoint)):
+            raise CannotRun("perhaps_factored", names=", ".join(pairs))
+        found, _ = layer.find(checkpoint)
+        _all_used(checkpoint, found)
+        chain = layer.chain(found, self.order)
+        stages: list[nn.Module] = []
+        for each in chain:
+            stages += [_stage(checkpoint, each), ACTIVATIONS[self.activation]()]
+        centre, scale = INPUTS[self.inputs](self.mean, self.std)
+        module = nn.Sequential(*stages[:-1]).requires_grad_(False).eval()
+        return Network(chain, self.activation, self.inputs, centre, scale, module)
+
+
+def detect(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    foreign: bool = True,
+    *,
+    activation: str | None = None,
+    inputs: str | None = None,
+    order: tuple[str, ...] | None = None,
+) -> MLP:
+    """Return the activation and inputs with which the weights read the selection images best.
+
+    What is given is kept, then what the checkpoint's record says (key "network"); the rest is
+    tried out on the first 1,000. Activations of one family read almost the same, so a pair
+    counts as well as the best if it gets only a few images less right (`SLACK`). Of the
+    inputs that do, those with the least loss are taken, and with them the first activation.
+
+    Raises:
+        DataRefused: the dataset's images or classes do not fit the network.
+        CannotRun, BadOption: as `MLP` and its call.
+    """
+    recorded = checkpoint.about.get("network")
+    recorded = recorded if isinstance(recorded, dict) else {}
+    words = _words(activation, recorded.get("activation"), ACTIVATIONS)
+    ways = _words(inputs, recorded.get("inputs"), INPUTS)
+    choice = MLP(words[0], ways[0], order, mean=dataset.mean, std=dataset.std)
+    network = choice(checkpoint)
+    network.check(dataset)
+    if len(words) == len(ways) == 1:
+        return choice
+    scores = _scores(network, dataset, dataset.split("selection", foreign=foreign), words, ways)
+    enough = max(right for right, _ in scores.values()) - SLACK
+    candidates = [pair for pair, (right, _) in scores.items() if right >= enough]
+    _, way = min(candidates, key=lambda pair: scores[pair][1])
+    word, _ = next(pair for pair in candidates if pair[1] == way)
+    return replace(choice, activation=word, inputs=way)
+
+
+def _scores(
+    network: Network, dataset: Dataset, samples: Samples, words: list[str], ways: list[str]
+) -> Mapping[tuple[str, str], tuple[int, float]]:
+    """Return the number read right and the loss, by activation and inputs, in the tables' order."""
+    some = samples.first(DETECTED_ON)
+    images, labels = torch.tensor(some.images), torch.tensor(some.labels)
+    stages = list(network.stages)[::2]
+    scores: dict[tuple[str, str], tuple[int, float]] = {}
+    with one_thread(), torch.inference_mode():
+        firsts = {}
+        for way in ways:
+            centre, scale = INPUTS[way](dataset.mean, dataset.std)
+            firsts[way] = stages[0](replace(network, centre=centre, scale=scale).enter(images))
+        for word, way in itertools.product(words, ways):
+            values, activate = firsts[way], ACTIVATIONS[word]()
+            for stage in stages[1:]:
+                values = stage(activate(values))
+            loss = cross_entropy(values, labels).item()
+            right = int((values.argmax(1) == labels).sum())
+            scores[word, way] = right, loss if math.isfinite(loss) else math.inf
+    return scores
+
+
+def _stage(checkpoint: Checkpoint, each: layer.Layer) -> nn.Module:
+    """Return one layer as a module: a Linear, or for a factored layer a Sequential of two."""
+    inner = [_linear(checkpoint, name, None) for name in each.tensors[:-1]]
+    outer = _linear(checkpoint, each.tensors[-1], layer.bias(checkpoint, each))
+    return nn.Sequential(*inner, outer) if inner else outer
+
+
+def _linear(checkpoint: Checkpoint, weight: str, bias: str | None) -> nn.Linear:
+    rows, columns = checkpoint.tensors[weight].shape
+    linear = nn.Linear(columns, rows, bias=bias is not None, device="meta")
+    linear.weight = _parameter(checkpoint, weight)
+    if bias is not None:
+        linear.bias = _parameter(checkpoint, bias)
+    return linear
+
+
+def _parameter(checkpoint: Checkpoint, name: str) -> nn.Parameter:
+    with np.errstate(over="ignore"):
+        array = checkpoint[name].astype(np.float32)
+    if not np.isfinite(array).all():
+        raise CannotRun("weights_not_finite", name=name)
+    return nn.Parameter(torch.tensor(array), requires_grad=False)
+
+
+def _all_used(checkpoint: Checkpoint, found: Sequence[layer.Layer]) -> None:
+    """Refuse a checkpoint with a tensor that the network would ignore, be it a norm's scale.
+
+    A whole number that stands alone, such as a step counter, changes nothing and is let pass.
+    """
+    used = {name for each in found for name in (*each.tensors, layer.bias(checkpoint, each))}
+    unused = [
+        name
+        for name, tensor in checkpoint.tensors.items()
+        if name not in used and (tensor.floating or tensor.size > 1)
+    ]
+    if unused:
+        shown = ", ".join(unused[:NAMED]) + (", …" if len(unused) > NAMED else "")
+        raise CannotRun("unused_tensors", count=len(unused), names=shown)
+
+
+def _words(asked: str | None, recorded: object, table: Mapping[str, object]) -> list[str]:
+    """Return the names to try: the one asked for, else the one recorded, else all."""
+    if asked is not None:
+        return [asked]
+    return [recorded] if isinstance(recorded, str) and recorded in table else list(table)

@@ -1,0 +1,113 @@
+"""A cut on one page, to take away: what was done, what it saves, what it costs, how it was made."""
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rmtviz import pruning, verdict
+from rmtviz.analysis import Analysis
+from rmtviz.pruning import PruningPlan, Size
+from rmtviz.tokens import LIGHT
+from rmtviz.words import say
+
+if TYPE_CHECKING:
+    from rmtviz.evaluation import Evaluation
+    from rmtviz.trial import Trial
+
+STYLE = f"""
+body {{ font: 16px/1.5 Inter, system-ui, sans-serif; color: {LIGHT.ink};
+  background: {LIGHT.paper}; max-width: 46rem; margin: 3rem auto; padding: 0 1.5rem; }}
+h1 {{ font-size: 1.7rem; line-height: 1.25; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
+table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: right; padding: .35rem .5rem; border-bottom: 1px solid {LIGHT.grid}; }}
+th:first-child, td:first-child, td:last-child, th:last-child {{ text-align: left; }}
+th {{ color: {LIGHT.muted}; font-weight: 500; }}
+.small {{ color: {LIGHT.muted}; font-size: .85rem; overflow-wrap: anywhere; }}
+"""
+
+
+def cut_report(
+    analysis: Analysis,
+    plan: PruningPlan,
+    sizes: tuple[Size, Size],
+    read: "tuple[Evaluation, Evaluation] | None",
+    trial: "Trial | None",
+) -> str:
+    """Return a plan's summary as one self-contained HTML page, without scripts."""
+    before, after = sizes
+    parts = [
+        _tag("h1", verdict.of_plan(before, after, read)),
+        _tag("p", say("report.model", source=analysis.model.source)),
+        _tag("h2", say("report.saves")),
+        _table(
+            [say("report.figure"), say("report.before"), say("report.after"), say("report.change")],
+            [
+                [
+                    say(f"prune.{key}"),
+                    say(f"prune.{key}_value", value=old / unit),
+                    say(f"prune.{key}_value", value=new / unit),
+                    say("prune.share", share=new / old - 1),
+                ]
+                for key, old, new, unit in (
+                    ("parameters", before.parameters, after.parameters, 1),
+                    ("megabytes", before.bytes, after.bytes, 1e6),
+                    ("macs", before.macs, after.macs, 1),
+                )
+            ],
+        ),
+        _tag("h2", say("report.costs")),
+        *_costs(trial),
+        _tag("h2", say("report.layers")),
+        _table(
+            [say(f"prune.column.{key}") for key in ("name", "rank", "kept", "error", "reason")],
+            [
+                [
+                    cut.name,
+                    f"{cut.rank_before} → {cut.rank_after}",
+                    f"{cut.parameters_after / cut.parameters_before:.0%}",
+                    f"{pruning.error(analysis[cut.name], cut.rank_after):.0%}",
+                    say(f"reason.{cut.reason}"),
+                ]
+                for cut in plan.cuts
+            ],
+        ),
+        _tag("h2", say("report.made")),
+        _tag(
+            "p",
+            say("report.provenance", rule=plan.rule, method=plan.method, digest=plan.digest),
+            "small",
+        ),
+    ]
+    title = html.escape(say("report.title"))
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def _costs(trial: "Trial | None") -> list[str]:
+    if trial is None:
+        return [_tag("p", say("report.untested"))]
+    return [
+        _tag("p", verdict.of_test(trial.before, trial.after, trial.paired)),
+        _tag("p", verdict.of_latency(trial.latency["before"], trial.latency["after"])),
+        _table(
+            [say("report.control"), say("report.accuracy", samples=trial.before.samples)],
+            [
+                [say(f"prune.control.{name}"), f"{each.accuracy:.1%}"]
+                for name, each in trial.controls.items()
+            ],
+        ),
+    ]
+
+
+def _tag(name: str, text: str, kind: str = "") -> str:
+    mark = f' class="{kind}"' if kind else ""
+    return f"<{name}{mark}>{html.escape(text)}</{name}>"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(_tag("th", text) for text in heads)
+    body = "".join("<tr>" + "".join(_tag("td", text) for text in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

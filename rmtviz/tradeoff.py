@@ -1,0 +1,105 @@
+"""Accuracy against rank: what a layer can lose, seen on data and not in theory."""
+
+import bisect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtviz.datasets import Samples
+from rmtviz.evaluation import paired_interval
+from rmtviz.networks import Network
+from rmtviz.pruning import Factors
+
+Array = NDArray[np.float64]
+
+GRID = 20
+"""The number of ranks that a curve begins with, closer together where they are small."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """Accuracy against the kept rank of one layer, the other layers as they are.
+
+    `ranks` ascend to the full rank; `accuracy`, `low` and `high` belong to them: the
+    accuracy on `samples` images, and the 95 % interval of its paired difference to the
+    whole network. `needed` is the smallest rank from which on no loss is shown, that is,
+    no interval lies wholly below zero; None if the data cannot say.
+    """
+
+    layer: str
+    split: str
+    samples: int
+    ranks: tuple[int, ...]
+    accuracy: Array
+    low: Array
+    high: Array
+    needed: int
+
+    def at(self, rank: int) -> float:
+        """Return the accuracy at a rank, between two measured ones on the line between them."""
+        return float(np.interp(rank, self.ranks, self.accuracy))
+
+
+def curve(network: Network, index: int, factors: Factors, samples: Samples) -> Curve:
+    """Return the curve of layer number `index` of a network, from its factors.
+
+    The inputs of the layer are computed once and projected on its directions; each rank
+    adds its directions' share and runs what lies behind the layer. The grid is refined
+    around the smallest rank that shows no loss until that rank is exact.
+    """
+    full = int(np.count_nonzero(factors.values > 1e-7 * factors.values[0])) or 1
+    labels = samples.labels
+    inner = network.hidden(samples.images, index) @ factors.right.astype(np.float32)
+    outer = (factors.left * factors.values).astype(np.float32)
+    bias = network.bias(index)
+    right = network.logits(samples.images).argmax(axis=1) == labels
+    measured: dict[int, tuple[float, float, float]] = {}
+
+    def measure(rank: int) -> float:
+        """Measure a rank once; return the upper end of the interval of its change."""
+        if rank not in measured:
+            outputs = inner[:, :rank] @ outer[:, :rank].T + bias
+            answers = network.rest(outputs, index).argmax(axis=1) == labels
+            measured[rank] = _row(right, right if rank == full else answers)
+        return measured[rank][2]
+
+    for rank in grid(full):
+        measure(rank)
+    needed = _smallest(sorted(measured), measure)
+    ranks = sorted(measured)
+    accuracy, low, high = np.array([measured[rank] for rank in ranks]).T
+    return Curve(
+        network.layers[index].name,
+        samples.name,
+        len(samples),
+        tuple(ranks),
+        accuracy,
+        low,
+        high,
+        needed,
+    )
+
+
+def grid(full: int) -> tuple[int, ...]:
+    """Return about `GRID` ranks from 1 to the full rank, closer together where small."""
+    steps = np.unique(np.round(np.geomspace(1, full, GRID)).astype(int))
+    return tuple(int(step) for step in steps)
+
+
+def _smallest(ranks: list[int], measure: Callable[[int], float]) -> int:
+    """Return the smallest rank from which on no loss is shown, by bisection below the grid's."""
+    last_loss = max((i for i, rank in enumerate(ranks) if measure(rank) < 0), default=-1)
+    if last_loss < 0:
+        return ranks[0]
+    low, high = ranks[last_loss], ranks[last_loss + 1]
+    between = range(low + 1, high)
+    return low + 1 + bisect.bisect_left(between, True, key=lambda rank: measure(rank) >= 0)
+
+
+def _row(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, float, float]:
+    low, high = paired_interval(
+        int((after & ~before).sum()), int((before & ~after).sum()), len(before)
+    )
+    return float(after.mean()), low, high

@@ -1,0 +1,93 @@
+"""One deliberate look at the test images: before, after, and three controls.
+
+The controls say what the spikes carry: they alone, the bulk alone, another bulk. Each is a
+checkpoint of the same shapes, in which every cut layer W = learnt + bulk is
+replaced by its learnt part (the singular values that the plan keeps), by its bulk alone,
+or by the learnt part plus fresh Gaussian noise of the bulk's size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rmtviz import evaluation, layers, pruning
+from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.datasets import Samples
+from rmtviz.evaluation import Evaluation, Latency, Paired
+from rmtviz.networks import MLP
+from rmtviz.pruning import Factors, PruningPlan
+
+CONTROLS = ("learnt", "bulk", "fresh")
+"""The controls by name: the learnt part, the bulk, the learnt part with a fresh bulk."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A plan on test images: accuracy before and after, the flips, the latencies, the controls.
+
+    `latency` is that of one image on one thread, by "before" and "after"; `controls` are
+    evaluations by the names in `CONTROLS`.
+    """
+
+    before: Evaluation
+    after: Evaluation
+    paired: Paired
+    latency: Mapping[str, Latency]
+    controls: Mapping[str, Evaluation]
+
+
+def run(
+    checkpoint: Checkpoint,
+    plan: PruningPlan,
+    choice: MLP,
+    samples: Samples,
+    known: Mapping[str, Factors] | None = None,
+) -> Trial:
+    """Return what a plan does to a network, run by a choice, on these samples.
+
+    Raises:
+        PlanRefused: the plan is not of this checkpoint.
+        CannotRun, DataRefused: the network cannot be run on these samples.
+    """
+    networks = {
+        "before": choice(checkpoint),
+        "after": choice(pruning.apply(checkpoint, plan, known)),
+    }
+    before, after = (evaluation.evaluate(network, samples) for network in networks.values())
+    return Trial(
+        before,
+        after,
+        evaluation.compare(before, after, samples.labels),
+        evaluation.latencies(networks, samples.images, 1),
+        {
+            name: evaluation.evaluate(choice(each), samples)
+            for name, each in controls(checkpoint, plan, known).items()
+        },
+    )
+
+
+def controls(
+    checkpoint: Checkpoint,
+    plan: PruningPlan,
+    known: Mapping[str, Factors] | None = None,
+    seed: int = 0,
+) -> Mapping[str, Checkpoint]:
+    """Return the three checkpoints, by name; layers that the plan leaves whole are untouched."""
+    found = {layer.name: layer for layer in layers.find(checkpoint)[0]}
+    rng = np.random.default_rng(seed)
+    made: dict[str, dict[str, Tensor]] = {name: dict(checkpoint.tensors) for name in CONTROLS}
+    for cut in plan.cuts:
+        layer = found[cut.name]
+        if cut.form == "whole" or layer.kind != "linear":
+            continue
+        parts = (known or {}).get(cut.name) or pruning.factors(checkpoint, layer)
+        weight = checkpoint[layer.tensors[0]]
+        learnt = parts.truncated(cut.rank_after)
+        bulk = weight.astype(np.float64) - learnt
+        noise = rng.standard_normal(bulk.shape)
+        noise *= np.linalg.norm(bulk) / np.linalg.norm(noise)
+        matrices = {"learnt": learnt, "bulk": bulk, "fresh": learnt + noise}
+        for name, matrix in matrices.items():
+            made[name][layer.tensors[0]] = Tensor.of(matrix.astype(weight.dtype))
+    return {name: replace(checkpoint, tensors=tensors) for name, tensors in made.items()}

@@ -1,0 +1,270 @@
+"""The parts of the Prune page: figures, table, slider, curve, trial, test, downloads."""
+
+import streamlit as st
+
+from rmtviz import figures, formats, networks, pruning, report, verdict
+from rmtviz.analysis import Analysis
+from rmtviz.errors import CannotRun, DataRefused
+from rmtviz.evaluation import Evaluation
+from rmtviz.pruning import PruningPlan, Size
+from rmtviz.trial import Trial
+from rmtviz.ui import plans, running, session, widgets
+from rmtviz.ui.library import Model
+from rmtviz.ui.running import Running
+from rmtviz.words import say
+
+
+def run_or_reason(model: Model) -> Running | CannotRun | DataRefused:
+    """Return the model as a network that runs, or why it does not."""
+    chosen = st.session_state.get("run_activation"), st.session_state.get("run_inputs")
+    try:
+        run = running.running(model, *chosen)
+    except (CannotRun, DataRefused) as reason:
+        return reason
+    how_it_runs(run)
+    return run
+
+
+def steps(digest: str) -> None:
+    """Draw the ways back: the last step, or all ranks of one's own."""
+    st.button(
+        say("prune.undo"),
+        icon=":material/undo:",
+        on_click=plans.undo,
+        args=(digest,),
+        disabled=not plans.can_undo(digest),
+    )
+    st.button(
+        say("prune.reset"),
+        icon=":material/restart_alt:",
+        on_click=plans.reset,
+        args=(digest,),
+        disabled=not plans.ranks(digest),
+    )
+
+
+def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str, rank: int) -> None:
+    """Say why no accuracy can be shown; what a cut removes of the weights stands in its place."""
+    st.info(reason.do, title=reason.what, icon=":material/info:")
+    widgets.chart(
+        figures.removed(analysis[layer], rank, session.mode()),
+        "error-against-rank",
+        say("prune.error_alt", layer=layer),
+    )
+
+
+def how_it_runs(run: Running) -> None:
+    """Say with which activation and inputs the network runs, and let them be changed."""
+    with st.popover(
+        say("prune.runs", activation=run.choice.activation, inputs=run.choice.inputs),
+        icon=":material/memory:",
+    ):
+        st.markdown(say("prune.runs_help"))
+        for key, table in (
+            ("run_activation", networks.ACTIVATIONS),
+            ("run_inputs", networks.INPUTS),
+        ):
+            st.selectbox(
+                say(f"prune.{key}"),
+                [None, *table],
+                format_func=lambda name: name or say("prune.auto"),
+                key=key,
+                persist_state="session",
+            )
+
+
+def numbers(before: Size, after: Size, read: tuple[Evaluation, Evaluation] | None) -> None:
+    """Draw the figures side by side: accuracy, parameters, bytes, multiply–accumulates."""
+    with st.container(horizontal=True, key="numbers"):
+        if read:
+            whole, cut = read
+            st.metric(
+                say("prune.accuracy", samples=cut.samples),
+                f"{cut.accuracy:.2%}",
+                say("prune.points", points=100 * (cut.accuracy - whole.accuracy)),
+                delta_description=say("prune.against"),
+                border=True,
+                help=say("prune.accuracy_help", error=100 * cut.standard_error),
+            )
+        for key, old, new, unit in (
+            ("parameters", before.parameters, after.parameters, 1),
+            ("megabytes", before.bytes, after.bytes, 1e6),
+            ("macs", before.macs, after.macs, 1),
+        ):
+            st.metric(
+                say(f"prune.{key}"),
+                say(f"prune.{key}_value", value=new / unit),
+                say("prune.share", share=new / old - 1),
+                delta_color="inverse",
+                delta_description=say("prune.against"),
+                border=True,
+            )
+
+
+def table(analysis: Analysis, plan: PruningPlan) -> None:
+    """Draw what happens to each layer; a click on a row opens the layer."""
+
+    def opened() -> None:
+        rows = st.session_state["cut_map"]["selection"]["rows"]
+        if rows:
+            st.session_state["layer"] = analysis.layers[rows[0]].name
+
+    st.dataframe(
+        [
+            {
+                "name": cut.name,
+                "rank": f"{cut.rank_before} → {cut.rank_after}",
+                "kept": 100 * cut.parameters_after / cut.parameters_before,
+                "form": say(f"prune.form.{cut.form}"),
+                "error": 100 * pruning.error(analysis[cut.name], cut.rank_after),
+                "reason": say(f"reason.{cut.reason}"),
+            }
+            for cut in plan.cuts
+        ],
+        column_config={
+            "name": st.column_config.TextColumn(say("prune.column.name"), width=56),
+            "rank": st.column_config.TextColumn(say("prune.column.rank"), width=88),
+            "kept": st.column_config.NumberColumn(
+                say("prune.column.kept"), format="%.0f %%", width=64
+            ),
+            "form": st.column_config.TextColumn(say("prune.column.form"), width=76),
+            "error": st.column_config.NumberColumn(
+                say("prune.column.error"),
+                help=say("prune.column.error_help"),
+                format="%.0f %%",
+                width=64,
+            ),
+            "reason": st.column_config.TextColumn(say("prune.column.reason")),
+        },
+        hide_index=True,
+        key="cut_map",
+        on_select=opened,
+        selection_mode="single-row",
+        row_height=40,
+        alt=say("prune.table_alt"),
+    )
+
+
+def slider(analysis: Analysis, plan: PruningPlan, layer: str) -> None:
+    """Draw the slider of a layer's rank; moving it makes the rank the visitor's own."""
+    st.session_state["rank"] = plan[layer].rank_after
+
+    def moved() -> None:
+        plans.set_rank(analysis.digest, layer, st.session_state["rank"])
+
+    st.slider(
+        say("prune.rank"),
+        1,
+        analysis[layer].spectrum.p,
+        key="rank",
+        on_change=moved,
+        help=say("prune.rank_help"),
+    )
+
+
+def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
+    """Draw accuracy against the layer's rank, and say the three zones in words."""
+    with st.spinner(say("prune.curve_wait")):
+        drawn = running.curve(run, layer)
+    spikes = analysis[layer].spikes
+    widgets.chart(
+        figures.tradeoff(drawn, rank, spikes, session.mode()),
+        "accuracy-against-rank",
+        say("prune.curve_alt", layer=layer),
+    )
+    st.markdown(verdict.of_zones(analysis[layer], drawn.needed, drawn.samples))
+    if verdict.edge_is_weak(analysis[layer]):
+        st.markdown(say("prune.trust_curve"))
+
+
+def trial(analysis: Analysis, plan: PruningPlan, layer: str) -> PruningPlan:
+    """Draw the trial of one layer, cut alone, with keep and roll back; return its plan."""
+    rank = plan[layer].rank_after
+    st.markdown(say("prune.trial_help", layer=layer, rank=rank))
+    keep, back = st.columns(2)
+    keep.button(
+        say("prune.keep"),
+        icon=":material/check:",
+        width="stretch",
+        on_click=_decide,
+        args=(analysis.digest, layer, rank),
+    )
+    back.button(
+        say("prune.back"),
+        icon=":material/undo:",
+        width="stretch",
+        on_click=_decide,
+        args=(analysis.digest, layer, analysis[layer].spectrum.p),
+    )
+    return plans.alone(analysis, layer, rank)
+
+
+def _decide(digest: str, layer: str, rank: int) -> None:
+    plans.set_rank(digest, layer, rank)
+    st.session_state["trial"] = False
+
+
+def test(run: Running, plan: PruningPlan) -> Trial | None:
+    """Draw the deliberate look at the test images, once it was asked for."""
+    asked = st.session_state.setdefault("tested", set())
+    token = (plan.to_json(), run.choice)
+    if st.button(say("prune.test"), icon=":material/fact_check:", type="primary"):
+        asked.add(token)
+    if token not in asked:
+        st.caption(say("prune.test_help_foreign" if run.foreign else "prune.test_help"))
+        return None
+    with st.spinner(say("prune.test_wait")):
+        found = running.tested(run, plan)
+    st.markdown(f"**{verdict.of_test(found.before, found.after, found.paired)}**")
+    st.markdown(verdict.of_latency(found.latency["before"], found.latency["after"]))
+    if found.controls:
+        st.markdown(say("prune.controls"))
+        with st.container(horizontal=True):
+            for name, each in found.controls.items():
+                st.metric(say(f"prune.control.{name}"), f"{each.accuracy:.1%}", border=True)
+    return found
+
+
+def take_away(
+    model: Model,
+    analysis: Analysis,
+    plan: PruningPlan,
+    sizes: tuple[Size, Size],
+    read: tuple[Evaluation, Evaluation] | None,
+    tested: Trial | None,
+) -> None:
+    """Draw the downloads: the pruned weights, the plan, and a page for those who decide."""
+    usual = model.checkpoint.format if model.checkpoint.format in formats.FORMATS else "safetensors"
+    chosen = st.selectbox(
+        say("prune.format"),
+        list(formats.FORMATS),
+        index=list(formats.FORMATS).index(usual),
+        format_func=lambda name: say(f"prune.format_name.{name}"),
+    )
+    stem = model.spectra.model.source.rpartition(".")[0] or model.spectra.model.source
+    st.download_button(
+        say("prune.download"),
+        lambda: formats.write(running.checkpoint(model, plan), chosen),
+        f"{stem}-pruned{formats.FORMATS[chosen].suffix}",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+    st.download_button(
+        say("prune.download_plan"),
+        plan.to_json(),
+        f"{stem}-plan.json",
+        icon=":material/data_object:",
+        on_click="ignore",
+        width="stretch",
+    )
+    page = report.cut_report(analysis, plan, sizes, read, tested)
+    st.download_button(
+        say("prune.download_report"),
+        page,
+        f"{stem}-summary.html",
+        "text/html",
+        icon=":material/description:",
+        on_click="ignore",
+        width="stretch",
+    )

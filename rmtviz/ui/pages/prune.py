@@ -1,0 +1,46 @@
+"""Prune: cut each layer by a rule or by hand, and see accuracy and size change together."""
+
+import streamlit as st
+
+from rmtviz import pruning, verdict
+from rmtviz.fits import METHODS
+from rmtviz.rules import RULES
+from rmtviz.ui import cutting, models, plans, running, session, widgets
+from rmtviz.ui.running import Running
+from rmtviz.words import say
+
+model = session.current()
+st.title(say("prune.title"))
+st.caption(models.describe(model))
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    rule = widgets.strategy(RULES, "rule")
+    method = widgets.strategy(METHODS, "method")
+    run = cutting.run_or_reason(model)
+    cutting.steps(model.spectra.model.digest)
+analysis = session.analysed(model, method)
+if not analysis.layers:
+    st.info(verdict.of_model(analysis))
+    st.stop()
+head = st.container()
+left, right = st.columns([9, 11], gap="medium")
+with right:
+    layer = widgets.layer(analysis).name
+    plan = plans.plan(analysis, rule)
+    cutting.slider(analysis, plan, layer)
+    if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
+        plan = cutting.trial(analysis, plan, layer)
+before = pruning.Size.of(model.checkpoint)
+after = pruning.Size.of(running.checkpoint(model, plan))
+read = (running.whole(run), running.pruned(run, plan)) if isinstance(run, Running) else None
+with head:
+    st.subheader(verdict.of_plan(before, after, read), anchor=False)
+    cutting.numbers(before, after, read)
+with right:
+    if isinstance(run, Running):
+        cutting.curve(run, analysis, layer, plan[layer].rank_after)
+    else:
+        cutting.no_accuracy(run, analysis, layer, plan[layer].rank_after)
+with left:
+    cutting.table(analysis, plan)
+    tested = cutting.test(run, plan) if isinstance(run, Running) else None
+    cutting.take_away(model, analysis, plan, (before, after), read, tested)

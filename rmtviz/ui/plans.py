@@ -1,0 +1,86 @@
+"""The visitor's plan for the current model: the rule's, with ranks of their own; and undo.
+
+The rule and its knobs live in their widgets, the ranks of one's own here, by digest. Each
+change is a step that can be taken back.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+from rmtviz import pruning
+from rmtviz.analysis import Analysis
+from rmtviz.pruning import PruningPlan
+from rmtviz.rules import Off, Rule
+
+STEPS = 50
+"""So many steps can be taken back."""
+
+
+def plan(analysis: Analysis, rule: Rule) -> PruningPlan:
+    """Return the plan: the rule's, with the visitor's own ranks."""
+    made = pruning.plan(analysis, rule, ranks(analysis.digest))
+    _remember(analysis.digest)
+    return made
+
+
+def alone(analysis: Analysis, layer: str, rank: int) -> PruningPlan:
+    """Return the plan that cuts one layer and leaves all others whole."""
+    return pruning.plan(analysis, Off(), {layer: rank})
+
+
+def ranks(digest: str) -> dict[str, int]:
+    """Return the visitor's own ranks, by layer."""
+    return dict(st.session_state.get("own_ranks", {}).get(digest, {}))
+
+
+def set_rank(digest: str, layer: str, rank: int | None) -> None:
+    """Set a rank of one's own, or give the layer back to the rule."""
+    mine = ranks(digest)
+    mine.pop(layer, None)
+    if rank is not None:
+        mine[layer] = rank
+    st.session_state["own_ranks"] = {**st.session_state.get("own_ranks", {}), digest: mine}
+
+
+def reset(digest: str) -> None:
+    """Give all layers back to the rule."""
+    st.session_state["own_ranks"] = {**st.session_state.get("own_ranks", {}), digest: {}}
+
+
+def can_undo(digest: str) -> bool:
+    """Return whether there is a step to take back."""
+    return len(_steps(digest)) > 1
+
+
+def undo(digest: str) -> None:
+    """Take the last step back: the rule, its knobs and the ranks of one's own."""
+    steps = _steps(digest)
+    if len(steps) > 1:
+        steps.pop()
+        widgets, mine = steps[-1]
+        st.session_state.update(widgets)
+        st.session_state["own_ranks"] = {**st.session_state.get("own_ranks", {}), digest: mine}
+
+
+def _remember(digest: str) -> None:
+    step = (_widgets(), ranks(digest))
+    steps = _steps(digest)
+    if not steps or steps[-1] != step:
+        steps.append(step)
+        del steps[:-STEPS]
+
+
+def _steps(digest: str) -> list[tuple[dict[str, Any], dict[str, int]]]:
+    kept: dict[str, list[tuple[dict[str, Any], dict[str, int]]]]
+    kept = st.session_state.setdefault("plan_steps", {})
+    return kept.setdefault(digest, [])
+
+
+def _widgets() -> dict[str, Any]:
+    """Return the state of the widgets that make the plan: the rule and its knobs."""
+    return {
+        str(key): value
+        for key, value in st.session_state.items()
+        if key == "rule" or str(key).startswith("knob_")
+    }

@@ -1,0 +1,117 @@
+"""Singular values against another algorithm (gesdd, through scipy) and against closed forms."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from scipy.linalg import svdvals
+
+from rmtviz.spectrum import NotFiniteError, Spectrum
+
+ROUNDING = 1e-11
+"""What `Spectrum.of` promises, as a share of the largest value."""
+
+SHAPES = [(1, 1), (1, 40), (40, 1), (7, 7), (30, 80), (80, 30), (200, 200)]
+
+
+def matrix(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def graded(p: int, n: int, decades: float) -> np.ndarray:
+    """A p × n matrix with singular values from 1 to 10^−decades, evenly in their logarithm."""
+    left = np.linalg.qr(matrix((p, p), 1))[0]
+    right = np.linalg.qr(matrix((n, p), 2))[0].T
+    return (left * np.logspace(0, -decades, p)) @ right
+
+
+def agrees(w: np.ndarray) -> bool:
+    expected = svdvals(np.asarray(w, dtype=np.float64))
+    return bool(np.abs(Spectrum.of(w).values - expected).max() <= ROUNDING * expected[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dense(shape: tuple[int, int]) -> None:
+    assert agrees(matrix(shape))
+
+
+@pytest.mark.parametrize("shape", [(60, 60), (60, 200), (200, 60)])
+@pytest.mark.parametrize("rank", [1, 5, 59])
+def test_rank_deficient(shape: tuple[int, int], rank: int) -> None:
+    w = matrix((shape[0], rank), 3) @ matrix((rank, shape[1]), 4)
+    assert agrees(w)
+    assert Spectrum.of(w).hard_rank == rank
+
+
+@pytest.mark.parametrize("decades", [2, 5, 5.9, 6.1, 9, 14])
+def test_graded(decades: float) -> None:
+    w = graded(80, 120, decades)
+    assert agrees(w)
+    found = Spectrum.of(w).values
+    assert np.abs(found - np.logspace(0, -decades, 80)).max() <= ROUNDING
+
+
+@pytest.mark.parametrize("decades", [6.5, 8, 10])
+def test_small_values_keep_their_digits(decades: float) -> None:
+    # the Gram matrix alone would lose everything below 1e-8
+    found = Spectrum.of(graded(80, 120, decades)).values
+    assert found == pytest.approx(np.logspace(0, -decades, 80), rel=1e-15 * 10**decades * 10)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-110, 1e-30, 1e30, 1e110, 1e150])
+def test_any_scale(scale: float) -> None:
+    w = matrix((30, 50), 5)
+    expected = scale * svdvals(w)
+    assert Spectrum.of(scale * w).values == pytest.approx(expected, rel=1e-10, abs=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e160])
+def test_entries_without_finite_squares_are_refused(bad: float) -> None:
+    w = matrix((30, 50), 6)
+    w[3, 4] = bad
+    with pytest.raises(NotFiniteError):
+        Spectrum.of(w)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_any_floating_type_is_computed_in_float64(dtype: type, order: str) -> None:
+    w = np.asarray(matrix((40, 60), 7).astype(dtype), order=order)
+    assert agrees(w)
+    assert Spectrum.of(w).values.dtype == np.float64
+
+
+def test_views_and_negative_strides() -> None:
+    assert agrees(matrix((80, 120), 8)[::2, ::-3])
+
+
+def test_zero_matrix() -> None:
+    found = Spectrum.of(np.zeros((4, 9)))
+    assert found.values.tolist() == [0.0] * 4
+    assert found.hard_rank == 0
+
+
+def test_closed_forms() -> None:
+    assert Spectrum.of(np.diag([-3.0, 4.0])).values.tolist() == pytest.approx([4, 3])
+    assert Spectrum.of(np.full((3, 12), 2.0)).values == pytest.approx([12, 0, 0], abs=1e-12)
+    assert Spectrum.of(np.eye(5)).values == pytest.approx(np.ones(5))
+    # the second difference of a path: 2 − 2 cos(k π / (n + 1))
+    n = 30
+    path = 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    expected = np.sort(2 - 2 * np.cos(np.arange(1, n + 1) * np.pi / (n + 1)))[::-1]
+    assert Spectrum.of(path).values == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (0, 3), (3, 0), ()])
+def test_what_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="two sides"):
+        Spectrum.of(np.ones(shape))
+
+
+def test_quantities_of_a_spectrum() -> None:
+    w = matrix((30, 80), 9)
+    s = Spectrum.of(w)
+    assert (s.p, s.n, s.ratio) == (30, 80, 30 / 80)
+    assert s.energy == pytest.approx(np.sum(w**2))
+    assert s.eigenvalues == pytest.approx(np.linalg.eigvalsh(w @ w.T / 80)[::-1], rel=1e-9)
+    assert s.singular(s.eigenvalues[0]) == pytest.approx(s.values[0])
+    assert Spectrum.of(w.T).n == 80
