@@ -16,7 +16,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
 app: .venv/.app ## run the web app (PORT=8502 for another port, ARGS=… for more options of Streamlit)
-	.venv/bin/streamlit run app.py $(if $(PORT),--server.port $(PORT)) $(ARGS)
+	.venv/bin/streamlit run app.py --server.headless false --server.showEmailPrompt false $(if $(PORT),--server.port $(PORT)) $(ARGS)
 
 test: .venv/.dev ## run all tests (PYTEST_ARGS="-k spectrum" for some of them)
 	.venv/bin/python -m pytest $(PYTEST_ARGS)

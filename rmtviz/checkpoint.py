@@ -157,6 +157,22 @@ class Checkpoint:
             return {}
         return record if isinstance(record, dict) else {}
 
+    def minus(self, other: "Checkpoint") -> "Checkpoint":
+        """Return the difference of the floating tensors that both have in the same shape.
+
+        In float64, read when asked for; nothing else is in it.
+        """
+
+        def difference(name: str) -> Callable[[], NDArray[Any]]:
+            return lambda: self[name].astype(np.float64) - other[name].astype(np.float64)
+
+        shared = {
+            name: Tensor(tensor.shape, np.dtype(np.float64), difference(name))
+            for name, tensor in self.tensors.items()
+            if tensor.floating and name in other and other.tensors[name].shape == tensor.shape
+        }
+        return replace(self, tensors=shared, left_out=())
+
     def with_about(self, **record: Any) -> "Checkpoint":
         """Return the same checkpoint with entries of our own record added or replaced."""
         merged = {**self.about, **record}

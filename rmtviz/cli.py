@@ -1,6 +1,7 @@
 """The command line, a command a stage. Refusals are two lines on stderr and exit code 2."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import sys
@@ -11,8 +12,12 @@ from typing import Any
 
 import click
 
+from rmtviz import __version__
 from rmtviz.errors import BadOption, ExtraMissing, RmtvizError
 from rmtviz.words import say
+
+OPENING = ("--server.headless=false", "--server.showEmailPrompt=false")
+"""What makes Streamlit open the browser at once, without asking anything first."""
 
 
 class Commands(click.Group):
@@ -27,7 +32,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, help=say("cli.about"), context_settings={"max_content_width": 100})
-@click.version_option(package_name="rmtviz", prog_name="rmtviz")
+@click.version_option(__version__, prog_name="rmtviz")
 def main() -> None:
     """Run the command line."""
 
@@ -97,8 +102,9 @@ def prune(
     save(formats.write(pruned, kind), output)
     before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)
     record = {
-        "rule": plan.rule,
-        "method": plan.method,
+        "rule": names[1],
+        "method": names[0],
+        "options": {names[1]: knobs.values(chosen_rule), names[0]: knobs.values(chosen)},
         "output": str(output),
         "digest": pruned.digest,
         "layers": [dataclasses.asdict(cut) for cut in plan.cuts],
@@ -157,7 +163,7 @@ def evaluate(
         "inputs": found.inputs,
         "never_predicted": list(found.never_predicted),
     }
-    click.echo(as_text(record) if as_json else _read(found))
+    click.echo(as_text(record) if as_json else _read(record))
 
 
 @main.command(help=say("cli.app"))
@@ -166,14 +172,13 @@ def app(port: int) -> None:
     """Serve the app."""
     from rmtviz.site import home
 
-    try:
-        from streamlit.web import cli as streamlit
-    except ImportError:
-        raise ExtraMissing("extra_missing", package="streamlit", extra="app") from None
+    if importlib.util.find_spec("streamlit") is None:
+        raise ExtraMissing("extra_missing", package="streamlit", extra="app")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.argv = ["streamlit", "run", str(home() / "app.py"), f"--server.port={port}"]
-    streamlit.main()
+    script = str(home() / "app.py")
+    words = ["-m", "streamlit", "run", script, f"--server.port={port}", *OPENING]
+    os.execv(sys.executable, [sys.executable, *words])
 
 
 def parse(options: Sequence[str], used: Sequence[str]) -> Mapping[str, dict[str, str]]:
@@ -324,18 +329,9 @@ def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
     return "\n".join([*lines, say("cli.written", output=output)])
 
 
-def _read(found: Any) -> str:
-    line = say(
-        "cli.read",
-        dataset=found.dataset,
-        split=found.split,
-        samples=found.samples,
-        accuracy=found.accuracy,
-        loss=found.loss,
-        activation=found.activation,
-        inputs=found.inputs,
-    )
-    never = ", ".join(map(str, found.never_predicted))
+def _read(record: Mapping[str, Any]) -> str:
+    line = say("cli.read", **record)
+    never = ", ".join(map(str, record["never_predicted"]))
     return f"{line}\n{say('cli.never', classes=never)}" if never else line
 
 

@@ -8,7 +8,8 @@ that the checkpoint's own record names: its matrix is the product, m × n.
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor
 from rmtviz.errors import CannotRun, OrderUnknown
 
 EMBEDDING = re.compile(r"(^|[._])(tok|word|position|pos)?_?(wte|wpe|emb|embed|embedding)s?($|[._])")
-"""Names of tables whose rows are looked up and not multiplied."""
+"""Own names of tables whose rows are looked up and not multiplied."""
 
 
 def _linear(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
@@ -66,7 +67,8 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     """
     layers: list[Layer] = []
     taken: set[str] = set()
-    for name, (first, second) in factored_pairs(checkpoint).items():
+    pairs = factored_pairs(checkpoint)
+    for name, (first, second) in pairs.items():
         a, b = checkpoint.tensors[first], checkpoint.tensors[second]
         layers.append(Layer(name, "factored", (first, second), (b.shape[0], a.shape[1])))
         taken |= {first, second}
@@ -76,7 +78,9 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
             continue
         reason = _reason(name, tensor)
         if reason is None:
-            layers.append(Layer(_stem(name), "linear", (name,), (tensor.shape[0], tensor.shape[1])))
+            stem = _stem(name)
+            label = name if stem in checkpoint or stem in pairs else stem
+            layers.append(Layer(label, "linear", (name,), (tensor.shape[0], tensor.shape[1])))
         else:
             skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, reason))
     try:
@@ -133,7 +137,8 @@ def factored_pairs(checkpoint: Checkpoint) -> Mapping[str, tuple[str, str]]:
         first, second = f"{name}.0.weight", f"{name}.1.weight"
         a, b = checkpoint.tensors.get(first), checkpoint.tensors.get(second)
         matrices = a and b and len(a.shape) == len(b.shape) == 2 and a.floating and b.floating
-        if a and b and matrices and a.shape[0] == b.shape[1] and a.size and b.size:
+        taken = str(name) in checkpoint
+        if a and b and matrices and not taken and a.shape[0] == b.shape[1] and a.size and b.size:
             pairs[str(name)] = (first, second)
     return pairs
 
@@ -160,7 +165,12 @@ def suspected_pairs(checkpoint: Checkpoint) -> tuple[str, ...]:
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a sort key under which "layer10" follows "layer9"."""
     parts = re.split(r"(\d+)", name)
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
+    numbers = [part.lstrip("0") for part in parts]
+    key = (
+        (len(number), number) if part.isdecimal() else (-1, part)
+        for part, number in zip(parts, numbers, strict=True)
+    )
+    return (*key, (-2, name))  # "a01" and "a1" are equal so far
 
 
 def _stem(name: str) -> str:
@@ -179,7 +189,8 @@ def _reason(name: str, tensor: Tensor) -> str | None:
         return "bias" if name.endswith("bias") else "vector"
     if len(tensor.shape) > 2:
         return "convolution" if len(tensor.shape) in (3, 4, 5) else "many_sides"
-    return "embedding" if EMBEDDING.search(name.lower()) else None
+    owner = [part for part in _stem(name).lower().split(".") if not part.isdecimal()][-1:]
+    return "embedding" if owner and EMBEDDING.search(owner[0]) else None
 
 
 def _chains(layers: Sequence[Layer]) -> bool:
@@ -188,25 +199,30 @@ def _chains(layers: Sequence[Layer]) -> bool:
 
 def _orders(layers: Sequence[Layer], limit: int) -> list[tuple[Layer, ...]]:
     """Return up to `limit` chains that differ in their shapes; equal shapes go by name order."""
+    left = Counter(layer.shape for layer in layers)
+    by_inputs: dict[int, list[tuple[int, int]]] = {}
+    for each in left:
+        by_inputs.setdefault(each[1], []).append(each)
     found: list[tuple[Layer, ...]] = []
+    path: list[tuple[int, int]] = []
+    choices: list[Iterator[tuple[int, int]]] = [iter(left)]
     steps = 0
-
-    def extend(path: tuple[Layer, ...], left: tuple[Layer, ...]) -> None:
-        nonlocal steps
-        steps += 1
-        if len(found) >= limit or steps > 20_000:
-            return
-        if not left:
-            found.append(path)
-            return
-        tried: set[tuple[int, int]] = set()
-        for layer in left:
-            if layer.shape in tried or (path and path[-1].shape[0] != layer.shape[1]):
-                continue
-            tried.add(layer.shape)
-            extend((*path, layer), tuple(x for x in left if x is not layer))
-
-    extend((), tuple(layers))
+    while choices and len(found) < limit and steps < 20_000:
+        shape = next(choices[-1], None)
+        if shape is None:
+            choices.pop()
+            if path:
+                left[path.pop()] += 1
+        elif left[shape]:
+            steps += 1
+            left[shape] -= 1
+            path.append(shape)
+            choices.append(iter(by_inputs.get(shape[0], [])))
+            if len(path) == len(layers):
+                named: dict[tuple[int, int], list[Layer]] = {}
+                for layer in reversed(layers):
+                    named.setdefault(layer.shape, []).append(layer)
+                found.append(tuple(named[each].pop() for each in path))
     return found
 
 

@@ -1,5 +1,6 @@
-"""Where the app's own files are: app.py, static/, assets/."""
+"""Where the app's own files are, and where it keeps what visitors make."""
 
+import os
 from pathlib import Path
 
 
@@ -8,3 +9,13 @@ def home() -> Path:
     package = Path(__file__).parent
     packed = package / "_site"
     return packed if packed.is_dir() else package.parent
+
+
+def data_home() -> Path:
+    """Return the folder of what the app keeps: $RMTVIZ_HOME, else the user's data folder."""
+    chosen = os.environ.get("RMTVIZ_HOME")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_data_path
+
+    return user_data_path("rmtviz")

@@ -136,7 +136,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """All that the next epoch depends on: weights, and Adam's moments as "0.weight.exp_avg"."""
+    """All that the next epoch depends on: weights, and Adam's moments as "exp_avg.0.weight"."""
 
     epoch: int
     weights: Checkpoint
@@ -198,7 +198,7 @@ def _start(recipe: Training) -> _State:
     """Return the state before the first step, Adam's moments all zero."""
     weights = initial(recipe)
     zeros = {
-        f"{name}.{kind}": np.zeros(tensor.shape, np.float32)
+        f"{kind}.{name}": np.zeros(tensor.shape, np.float32)
         for name, tensor in weights.tensors.items()
         for kind in MOMENTS
     }
@@ -220,7 +220,7 @@ def _epoch(
         module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
     for name, parameter in module.named_parameters():
-        moments = {kind: torch.tensor(state.moments[f"{name}.{kind}"]) for kind in MOMENTS}
+        moments = {kind: torch.tensor(state.moments[f"{kind}.{name}"]) for kind in MOMENTS}
         optimiser.state[parameter] = {"step": torch.tensor(float(state.epoch * steps)), **moments}
     order = torch.randperm(len(samples), generator=_stream(recipe.seed, epoch)).numpy()
     for step in range(steps):
@@ -241,7 +241,7 @@ def _epoch(
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise CannotRun("diverged", epoch=epoch)
     moments = {
-        f"{name}.{kind}": optimiser.state[parameter][kind]
+        f"{kind}.{name}": optimiser.state[parameter][kind]
         for name, parameter in module.named_parameters()
         for kind in MOMENTS
     }

@@ -1,7 +1,9 @@
 """Pictures: each function maps a value to a plotly Figure."""
 
+from plotly.graph_objects import Figure
+
 from rmtviz.figures.base import CONFIG
 from rmtviz.figures.spectrum import SCALES, spectrum
 from rmtviz.figures.tradeoff import removed, tradeoff
 
-__all__ = ["CONFIG", "SCALES", "removed", "spectrum", "tradeoff"]
+__all__ = ["CONFIG", "SCALES", "Figure", "removed", "spectrum", "tradeoff"]

@@ -31,7 +31,7 @@ def tradeoff(curve: "Curve", rank: int, edge: int | None, mode: str = "light") -
         layout=base.canvas(
             colours,
             height=360,
-            margin={"l": 58, "r": 12, "t": 44, "b": 46},
+            margin={"l": 74, "r": 12, "t": 30, "b": 46},
             xaxis=base.axis(
                 colours,
                 say("figure.axis_rank"),

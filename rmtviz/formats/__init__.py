@@ -63,7 +63,7 @@ def write(checkpoint: Checkpoint, form: str) -> bytes:
 
 
 def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) -> Checkpoint:
-    tensors, left_out = wrappers.unwrap(file, contents.tree, limits)
+    tensors, left_out = wrappers.unwrap(file, contents, limits)
     for name in tensors:
         if _unwritable(name):
             raise file.refuse("name_broken", name=short(name))
@@ -72,7 +72,7 @@ def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) ->
     most = limits.growth * file.length + limits.spare
     if effort > most:
         raise file.refuse("limit_growth", size=effort, length=file.length, limit=most)
-    return Checkpoint(tensors, file.name, label, contents.metadata, contents.left_out + left_out)
+    return Checkpoint(tensors, file.name, label, contents.metadata, left_out)
 
 
 def _unwritable(name: str) -> bool:

@@ -239,6 +239,7 @@ def place(
     steps = row_major(sides) if strides is None else _counts(strides)
     if steps is None or len(steps) != len(sides):
         raise source.refuse("tensor_bounds", name=short(name))
+    steps = tuple(step if side > 1 else 0 for side, step in zip(sides, steps, strict=True))
     last = offset + span(sides, steps) * dtype.itemsize
     if offset < 0 or last > (blob.length if end is None else end):
         raise source.refuse("tensor_bounds", name=short(name))
@@ -277,8 +278,9 @@ def little(tensor: Tensor) -> NDArray[Any]:
 
 
 def short(text: str, width: int = 60) -> str:
-    """Return text from a file fit for a sentence: printable, and no longer than `width`."""
-    clean = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[: width + 1])
+    """Return text from a file fit for a sentence: one printable line, no longer than `width`."""
+    line = " ".join(text[: 4 * width].split())
+    clean = "".join(sign if sign.isprintable() else "\ufffd" for sign in line[: width + 1])
     return clean if len(clean) <= width else clean[: width - 1] + "…"
 
 

@@ -48,7 +48,7 @@ _SIDE = re.compile(r"[0-9]{0,18}")
 def read(source: Source, limits: Limits) -> Contents | None:
     """Return what an .npz or .npy file holds; see `Format`."""
     if source.head(len(_MAGIC)) == _MAGIC:
-        return _contents({LOOSE: _array(source, LOOSE, source, {}, limits)}, {})
+        return _contents(source, {LOOSE: _array(source, LOOSE, source, {}, limits)}, {})
     entries = zips.entries(source, limits, checked=True)
     if entries is None or not any(name.endswith(".npy") for name in entries):
         return None
@@ -60,7 +60,7 @@ def read(source: Source, limits: Limits) -> Contents | None:
     record = _text(source, members.pop(RECORD, None), limits)
     dtypes = _named(_text(source, members.pop(_DTYPES, None), limits))
     found = {name: _array(source, name, item, dtypes, limits) for name, item in members.items()}
-    return _contents(found, {} if record is None else {"rmtviz": record})
+    return _contents(source, found, {} if record is None else {"rmtviz": record})
 
 
 def write(checkpoint: Checkpoint) -> bytes:
@@ -94,9 +94,15 @@ def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
         np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _contents(found: Mapping[str, Tensor | Skipped], about: Mapping[str, str]) -> Contents:
+def _contents(
+    source: Source, found: Mapping[str, Tensor | Skipped], about: Mapping[str, str]
+) -> Contents:
     tree = {name: item for name, item in found.items() if isinstance(item, Tensor)}
-    return Contents(tree, about, tuple(it for it in found.values() if isinstance(it, Skipped)))
+    left_out = tuple(item for item in found.values() if isinstance(item, Skipped))
+    objects = [short(item.name, 30) for item in left_out if item.reason == "objects"]
+    if objects and not tree:
+        raise source.refuse("npz_objects", names=", ".join(objects[:8]))
+    return Contents(tree, about, left_out)
 
 
 def _array(
@@ -137,7 +143,7 @@ def _header(source: Source, name: str, blob: Blob) -> tuple[int, str, bool, tupl
         raise source.refuse("npy_header", name=short(name))
     descr = _DESCR.search(text)
     numbers = tuple(int(side) for side in sides if side)
-    return start + count, descr[1] if descr else "?", order[1] == "True", numbers
+    return start + count, descr[1] if descr else "void", order[1] == "True", numbers
 
 
 def _dtype(descr: str, name: str | None) -> np.dtype | None:

@@ -68,7 +68,7 @@ _ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._recons
 _REBUILD = "torch._utils._rebuild_"
 _WRAPPED = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
 _STRIDED = (f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2", f"{_REBUILD}tensor_v3")
-_TYPED = f"{_REBUILD}from_type_v2"
+_TYPED = ("torch._tensor._rebuild_from_type", "torch._tensor._rebuild_from_type_v2")
 
 
 def read(source: Source, limits: Limits) -> Contents | None:
@@ -103,7 +103,7 @@ def write(checkpoint: Checkpoint) -> bytes:
         if name == RECORD:
             raise BadOption("write_name", name=name, format="pytorch")
         dtype = getattr(torch, tensor.dtype.name, None)
-        if dtype is None:
+        if dtype is None or f"torch.{tensor.dtype.name}" not in _DTYPES:
             raise BadOption(
                 "write_dtype", name=short(name), dtype=tensor.dtype.name, format="pytorch"
             )
@@ -158,7 +158,7 @@ class _Archive:
         The parts of an object come out flat, named as `state_dict()` names them: an attribute
         `model` of a module is no wrapper.
         """
-        if isinstance(value, Made) and value.name.startswith(_REBUILD):
+        if isinstance(value, Made) and value.name.startswith((_REBUILD, *_TYPED)):
             return self._rebuilt(value.name, value.args, name, depth)
         nodes = {
             key: self.node(part, f"{name}.{key}" if name else key, depth + 1)
@@ -178,18 +178,20 @@ class _Archive:
 
     def _rebuilt(self, function: str, args: tuple[object, ...], name: str, depth: int) -> Node:
         """Return what torch's function of this name would make of these arguments."""
+        if depth > self.limits.depth:
+            raise self.source.refuse("limit_depth", limit=self.limits.depth)
         if function in _WRAPPED and args:
             return self.node(args[0], name, depth + 1)
         match args:
-            case [Global(name=inner), _, tuple(rest), *_] if function == _TYPED != inner:
-                return self._rebuilt(inner, rest, name, depth)
+            case [Global(name=inner), _, tuple(rest), *_] if function in _TYPED:
+                return self._rebuilt(inner, rest, name, depth + 1)
             case [Outside(value=storage), int(start), [*shape], [*strides], *rest] if (
                 function in _STRIDED
             ):
                 return self._tensor(name, storage, start, shape, strides, rest)
         if function in _STRIDED:
             raise self.source.refuse("pytorch_tensor", name=short(name))
-        return Leaf(short(function.removeprefix(_REBUILD)), "tensor_kind")
+        return Leaf(short(function.rpartition("_rebuild_")[2]), "tensor_kind")
 
     def _tensor(
         self,

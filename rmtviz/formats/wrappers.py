@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.formats.base import Leaf, Limits, Node, Source, short
+from rmtviz.formats.base import Contents, Leaf, Limits, Node, Source, short
 
 STRONG = ("state_dict", "model_state_dict")
 """Entries that hold the weights whatever stands beside them."""
@@ -62,22 +62,24 @@ PREFIXES = ("module.", "_orig_mod.")
 
 
 def unwrap(
-    source: Source, tree: Mapping[str, Node], limits: Limits
+    source: Source, contents: Contents, limits: Limits
 ) -> tuple[dict[str, Tensor], tuple[Skipped, ...]]:
-    """Return the weights of a tree by name, and what was left out.
+    """Return the weights of a file by name, and what was left out.
+
+    A group of tensors and nothing else is taken as it stands, whatever their names.
 
     Raises:
         FileRefused: no tensor is among them, too many are, or two have one name.
     """
-    left: list[Skipped] = []
-    prefix = ""
+    tree, left, prefix = contents.tree, list(contents.left_out), ""
     while (inner := wrapper(tree)) is not None:
         name, group = inner
         left += [_skipped(prefix + key, key, node) for key, node in tree.items() if key != name]
         prefix, tree = f"{prefix}{name}.", group
     tensors: dict[str, Tensor] = {}
-    for name, key, node in _ends(tree):
-        if not isinstance(node, Tensor) or key in STATES:
+    plain = all(isinstance(node, Tensor) for node in tree.values())
+    for name, key, node in _ends(tree if _aside("", tree) is None else {"optimizer": tree}):
+        if not isinstance(node, Tensor) or (not plain and _aside(key, node)):
             left.append(_skipped(prefix + name, key, node))
         elif name in tensors:
             raise source.refuse("name_twice", name=short(name))
@@ -93,7 +95,9 @@ def unwrap(
 def wrapper(tree: Mapping[str, Node]) -> tuple[str, Mapping[str, Node]] | None:
     """Return the entry that holds the weights, or None where the tree itself holds them."""
     groups = {
-        name: node for name, node in tree.items() if isinstance(node, Mapping) and name not in ASIDE
+        name: node
+        for name, node in tree.items()
+        if isinstance(node, Mapping) and _aside(name, node) is None
     }
     rivals = [name for name in groups if name not in COPIES]
     weak = rivals if len(rivals) == 1 and rivals[0] in WEAK else []
@@ -111,19 +115,29 @@ def stripped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _ends(tree: Mapping[str, Node], prefix: str = "") -> Iterator[tuple[str, str, Node]]:
     """Yield tensors, and what is left out as a whole: its full name, its own name, the node."""
     for key, node in tree.items():
-        if isinstance(node, Mapping) and key not in ASIDE:
+        if isinstance(node, Mapping) and _aside(key, node) is None:
             yield from _ends(node, f"{prefix}{key}.")
         else:
             yield prefix + key, key, node
 
 
-def _skipped(name: str, key: str, node: Node) -> Skipped:
+def _aside(key: str, node: Node) -> str | None:
+    """Return why an entry is no part of the weights, or None where it may be one."""
     if isinstance(node, Tensor):
-        return Skipped(name, node.shape, node.dtype.name, STATES.get(key, "beside"))
+        return STATES.get(key)
+    if isinstance(node, Mapping) and {"state", "param_groups"} <= node.keys():
+        return "optimizer"
+    return ASIDE.get(key)
+
+
+def _skipped(name: str, key: str, node: Node) -> Skipped:
+    """Return the row of something that is left out: for its name, or for where it stands."""
+    reason = _aside(key, node)
+    if isinstance(node, Tensor):
+        return Skipped(name, node.shape, node.dtype.name, reason or "beside")
     if isinstance(node, Leaf):
-        return Skipped(name, (), node.kind, ASIDE.get(key, node.reason))
-    reason = "copy" if key in COPIES else ASIDE.get(key, "beside")
-    return Skipped(name, (), "dict", reason)
+        return Skipped(name, (), node.kind, reason or node.reason)
+    return Skipped(name, (), "dict", reason or ("copy" if key in COPIES else "beside"))
 
 
 def _held(left: list[Skipped], most: int = 8) -> str:

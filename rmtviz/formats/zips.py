@@ -106,7 +106,7 @@ def entries(source: Source, limits: Limits, *, checked: bool = False) -> dict[st
     if stop - start > limits.header_bytes:
         raise source.refuse("limit_header", size=stop - start, limit=limits.header_bytes)
     listed = sorted(_parse(source, source.read(start, stop - start)), key=lambda item: item.header)
-    rooms = [item.header for item in listed[1:]] + [start]
+    rooms = [*(item.header for item in listed), start][1:]
     found: dict[str, Entry] = {}
     for item, room in zip(listed, rooms, strict=True):
         if item.header + _LOCAL.size + len(item.name) + item.packed > room:

@@ -1,7 +1,8 @@
 """The models that visitors look at: shipped samples and, behind unguessable tokens, their own.
 
 A model's weights live here and not in a visitor's session state, which outlives a closed
-tab. The library is bounded in bytes and forgets what nobody has looked at for a while.
+tab. The library is bounded in bytes, and forgets a model some minutes after the last tab
+that showed it was closed.
 """
 
 import functools
@@ -10,18 +11,23 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rmtviz import analysis, formats
-from rmtviz.analysis import Spectra
+from rmtviz.analysis import Analysis, Spectra
 from rmtviz.checkpoint import Checkpoint
+from rmtviz.fits import Method
 from rmtviz.site import home
+from rmtviz.ui.memo import Memo
 
 SAMPLES = ("clean", "noisy", "untrained")
 """The shipped demo networks, by the name that stands in the URL."""
 
 INITIALS: Mapping[str, str] = {"clean": "untrained", "noisy": "noisy.initial"}
 """Which shipped file holds a sample's weights before training."""
+
+VIEWS = ("weights", "learnt", "initial")
+"""What of a model is looked at: its weights W, what training changed (W − W₀), or W₀."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,71 +38,104 @@ class Model:
     title: str
     spectra: Spectra
     load: Callable[[], Checkpoint]
-    load_initial: Callable[[], Checkpoint | None]
+    load_initial: Callable[[], Checkpoint] | None = None
+    memo: Memo = field(default_factory=Memo)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the weights."""
+        return self.spectra.model.digest
 
     @property
     def checkpoint(self) -> Checkpoint:
         """The weights, read from the file when first asked for."""
-        return self.load()
+        return self.memo("checkpoint", self.load)
 
     @property
     def initial(self) -> Checkpoint | None:
         """The weights before training, where they are known."""
-        return self.load_initial()
+        return self.memo("initial", self.load_initial) if self.load_initial else None
+
+    @property
+    def has_initial(self) -> bool:
+        """Whether the weights before training are known."""
+        return self.load_initial is not None
+
+    def view(self, name: str) -> Spectra:
+        """Return the spectra of a view, one of `VIEWS`; those of the weights come at once."""
+        if name == "weights" or self.initial is None:
+            return self.spectra
+        start = self.initial
+        shown = start if name == "initial" else self.checkpoint.minus(start)
+        return self.memo(("view", name), lambda: analysis.decompose(shown))
+
+    def analysed(self, method: Method, view: str = "weights") -> Analysis:
+        """Return the fits of the model's layers by a method."""
+        return self.memo(("analysed", method, view), lambda: analysis.fit(self.view(view), method))
 
 
 class Library:
-    """The visitors' own models by token; thread-safe, bounded, forgetful."""
+    """The visitors' own models by token; thread-safe, bounded in bytes, forgetful.
 
-    def __init__(self, limit: int = 2**30, keep: float = 4 * 3600) -> None:
+    `hold` and `release` count the tabs that show a model; one that no tab shows is
+    forgotten after `keep` seconds.
+    """
+
+    def __init__(self, limit: int = 2**30, keep: float = 300.0) -> None:
         self._limit = limit
         self._keep = keep
         self._lock = threading.Lock()
-        self._models: dict[str, tuple[float, Model]] = {}
+        self._models: dict[str, Model] = {}
+        self._seen: dict[str, float] = {}
+        self._tabs: dict[str, int] = {}
 
     def add(
-        self,
-        checkpoint: Checkpoint,
-        initial: Checkpoint | None = None,
-        title: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        self, checkpoint: Checkpoint, progress: Callable[[int, int], None] | None = None
     ) -> Model:
         """Decompose a checkpoint and keep both; return the model with its new token."""
         spectra = analysis.decompose(checkpoint, progress)
-        model = Model(
-            secrets.token_urlsafe(12),
-            title or checkpoint.source,
-            spectra,
-            lambda: checkpoint,
-            lambda: initial,
-        )
+        key = secrets.token_urlsafe(12)
+        model = Model(key, checkpoint.source, spectra, lambda: checkpoint)
         with self._lock:
-            self._models[model.key] = (time.monotonic(), model)
-            self._sweep()
+            self._models[key] = model
+            self._seen[key] = time.monotonic()
+        self.sweep()
         return model
 
     def get(self, key: str) -> Model | None:
         """Return a model by its token, or None if it was forgotten or never was."""
         with self._lock:
-            self._sweep()
-            entry = self._models.pop(key, None)
-            if entry is None:
-                return None
-            self._models[key] = (time.monotonic(), entry[1])
-            return entry[1]
+            if key in self._models:
+                self._seen[key] = time.monotonic()
+            return self._models.get(key)
+
+    def hold(self, key: str) -> None:
+        """Count one tab more that shows this model."""
+        with self._lock:
+            self._tabs[key] = self._tabs.get(key, 0) + 1
+
+    def release(self, key: str) -> None:
+        """Count one tab less that shows this model."""
+        with self._lock:
+            self._tabs[key] = self._tabs.get(key, 0) - 1
+            if self._tabs[key] <= 0:
+                del self._tabs[key]
+            self._seen[key] = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._models)
 
-    def _sweep(self) -> None:
-        """Forget the longest unseen models until time and size are within their bounds."""
-        oldest = time.monotonic() - self._keep
-        size = sum(model.spectra.model.bytes for _, model in self._models.values())
-        for key, (seen, model) in list(self._models.items()):
-            if seen >= oldest and (size <= self._limit or len(self._models) == 1):
-                break
-            del self._models[key]
-            size -= model.spectra.model.bytes
+    def sweep(self) -> None:
+        """Forget what no tab shows any more, and the longest unseen while there is too much."""
+        with self._lock:
+            now = time.monotonic()
+            by_age = sorted(self._models, key=lambda key: self._seen[key])
+            size = sum(model.spectra.model.bytes for model in self._models.values())
+            for key in by_age:
+                left = key not in self._tabs and now - self._seen[key] > self._keep
+                if left or (size > self._limit and key != by_age[-1]):
+                    size -= self._models.pop(key).spectra.model.bytes
+                    del self._seen[key]
 
 
 @functools.cache
@@ -105,13 +144,8 @@ def sample(name: str) -> Model:
     folder = home() / "assets" / "models"
     spectra = Spectra.from_dict(json.loads((folder / f"{name}.spectra.json").read_text("utf-8")))
 
-    @functools.cache
-    def load() -> Checkpoint:
-        return formats.read(folder / f"{name}.safetensors")
+    def load(file: str) -> Callable[[], Checkpoint]:
+        return lambda: formats.read(folder / f"{file}.safetensors")
 
-    @functools.cache
-    def load_initial() -> Checkpoint | None:
-        initial = INITIALS.get(name)
-        return formats.read(folder / f"{initial}.safetensors") if initial else None
-
-    return Model(name, name, spectra, load, load_initial)
+    initial = INITIALS.get(name)
+    return Model(name, name, spectra, load(name), load(initial) if initial else None)

@@ -52,8 +52,7 @@ def _title(model: Model) -> str:
 
 def _chosen() -> None:
     key = st.session_state["model_choice"]
-    model = sample(key) if key in SAMPLES else session.library().get(key)
-    if model:
+    if model := session.find(key):
         session.choose(model)
 
 

@@ -1,18 +1,13 @@
-"""Cached calls behind the pages that run networks: one model, one choice, one plan at a time.
-
-Keys are digests and frozen values, never arrays; what has a leading underscore is no key.
-"""
+"""Calls behind the pages that run networks, each computed once and kept with its model."""
 
 from dataclasses import dataclass
-
-import streamlit as st
 
 from rmtviz import datasets, evaluation, networks, pruning, tradeoff, trial
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation
 from rmtviz.networks import MLP, Network
-from rmtviz.pruning import Factors, PruningPlan
+from rmtviz.pruning import Factors, PruningPlan, Size
 from rmtviz.tradeoff import Curve
 from rmtviz.trial import Trial
 from rmtviz.ui.library import Model
@@ -40,78 +35,77 @@ def running(model: Model, activation: str | None = None, inputs: str | None = No
         CannotRun: it cannot be run from its weights.
         DataRefused: no dataset fits it.
     """
-    return _running(model.spectra.model.digest, activation, inputs, model)
 
+    def make() -> Running:
+        dataset, foreign = datasets.of(model.checkpoint)
+        choice = networks.detect(
+            model.checkpoint, dataset, foreign, activation=activation, inputs=inputs
+        )
+        return Running(model, choice, choice(model.checkpoint), dataset, foreign)
 
-def pruned(run: Running, plan: PruningPlan) -> Evaluation:
-    """Return how the pruned network reads the selection images."""
-    return _pruned(plan.to_json(), run.choice, run, plan)
+    return model.memo(("running", activation, inputs), make)
 
 
 def whole(run: Running) -> Evaluation:
     """Return how the unpruned network reads the selection images."""
-    return _whole(run.model.spectra.model.digest, run.choice, run)
+    return run.model.memo(
+        ("whole", run.choice), lambda: evaluation.evaluate(run.network, run.samples("selection"))
+    )
+
+
+def pruned(run: Running, plan: PruningPlan) -> Evaluation:
+    """Return how the pruned network reads the selection images."""
+    return run.model.memo(
+        ("pruned", run.choice, plan),
+        lambda: evaluation.evaluate(
+            run.choice(checkpoint(run.model, plan)), run.samples("selection")
+        ),
+    )
+
+
+def sizes(model: Model, plan: PruningPlan) -> tuple[Size, Size]:
+    """Return what the model stores before and after a plan."""
+    before = model.memo("size", lambda: Size.of(model.checkpoint))
+    after = model.memo(("size", plan), lambda: Size.of(checkpoint(model, plan)))
+    return before, after
 
 
 def curve(run: Running, layer: str) -> Curve:
     """Return the layer's accuracy against rank on the selection images."""
-    return _curve(run.model.spectra.model.digest, run.choice, layer, run)
+
+    def make() -> Curve:
+        names = [item.name for item in run.network.layers]
+        parts = factors(run.model, layer)
+        samples = run.samples("selection")
+        return tradeoff.curve(run.network, names.index(layer), parts, samples)
+
+    return run.model.memo(("curve", run.choice, layer), make)
 
 
 def tested(run: Running, plan: PruningPlan) -> Trial:
     """Return the figures on the test images, the latencies and the three controls."""
-    return _tested(plan.to_json(), run.choice, run, plan)
-
-
-def factors(model: Model, plan_or_layer: PruningPlan | str) -> dict[str, Factors]:
-    """Return the factors of a layer, or of all layers that a plan cuts, by name."""
-    names = (
-        [plan_or_layer]
-        if isinstance(plan_or_layer, str)
-        else [cut.name for cut in plan_or_layer.cuts if cut.form != "whole"]
+    return run.model.memo(
+        ("tested", run.choice, plan),
+        lambda: trial.run(
+            run.model.checkpoint, plan, run.choice, run.samples("test"), _cut(run.model, plan)
+        ),
     )
-    return {name: _factors(model.spectra.model.digest, name, model) for name in names}
+
+
+def factors(model: Model, layer: str) -> Factors:
+    """Return the factors of a layer."""
+
+    def make() -> Factors:
+        found = next(item.layer for item in model.spectra.layers if item.layer.name == layer)
+        return pruning.factors(model.checkpoint, found)
+
+    return model.memo(("factors", layer), make)
 
 
 def checkpoint(model: Model, plan: PruningPlan) -> Checkpoint:
     """Return the pruned checkpoint."""
-    return pruning.apply(model.checkpoint, plan, factors(model, plan))
+    return pruning.apply(model.checkpoint, plan, _cut(model, plan))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _running(digest: str, activation: str | None, inputs: str | None, _model: Model) -> Running:
-    dataset, foreign = datasets.of(_model.checkpoint)
-    choice = networks.detect(
-        _model.checkpoint, dataset, foreign, activation=activation, inputs=inputs
-    )
-    return Running(_model, choice, choice(_model.checkpoint), dataset, foreign)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _factors(digest: str, layer: str, _model: Model) -> Factors:
-    found = next(item.layer for item in _model.spectra.layers if item.layer.name == layer)
-    return pruning.factors(_model.checkpoint, found)
-
-
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _pruned(plan_json: str, choice: MLP, _run: Running, _plan: PruningPlan) -> Evaluation:
-    network = choice(checkpoint(_run.model, _plan))
-    return evaluation.evaluate(network, _run.samples("selection"))
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _whole(digest: str, choice: MLP, _run: Running) -> Evaluation:
-    return evaluation.evaluate(_run.network, _run.samples("selection"))
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _curve(digest: str, choice: MLP, layer: str, _run: Running) -> Curve:
-    names = [item.name for item in _run.network.layers]
-    parts = factors(_run.model, layer)[layer]
-    return tradeoff.curve(_run.network, names.index(layer), parts, _run.samples("selection"))
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _tested(plan_json: str, choice: MLP, _run: Running, _plan: PruningPlan) -> Trial:
-    known = factors(_run.model, _plan)
-    return trial.run(_run.model.checkpoint, _plan, choice, _run.samples("test"), known)
+def _cut(model: Model, plan: PruningPlan) -> dict[str, Factors]:
+    return {cut.name: factors(model, cut.name) for cut in plan.cuts if cut.form != "whole"}

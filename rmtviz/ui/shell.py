@@ -5,16 +5,19 @@ import importlib
 import logging
 import secrets
 import threading
-from pathlib import Path
 
 import streamlit as st
 
 from rmtviz.errors import RmtvizError
 from rmtviz.site import home
-from rmtviz.ui import models
+from rmtviz.ui import models, widgets
 from rmtviz.words import say
 
-PAGES = {"explore": ":material/query_stats:", "prune": ":material/content_cut:"}
+PAGES = {
+    "explore": ":material/query_stats:",
+    "prune": ":material/content_cut:",
+    "train": ":material/model_training:",
+}
 """The pages in order: file name under pages/ (and place in the URL), and icon."""
 
 log = logging.getLogger("rmtviz")
@@ -26,11 +29,10 @@ def run() -> None:
         page_title=say("app.name"), page_icon=str(home() / "assets" / "logo.png"), layout="wide"
     )
     st.logo(str(home() / "assets" / "logo.png"))
-    folder = Path(__file__).parent / "pages"
     page = st.navigation(
         [
             st.Page(
-                folder / f"{name}.py",
+                widgets.page(name),
                 title=say(f"{name}.nav"),
                 icon=icon,
                 default=name == next(iter(PAGES)),

@@ -2,14 +2,19 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.words import say
+
+
+def page(name: str) -> Path:
+    """Return the file of a page, as navigation knows it."""
+    return Path(__file__).parent / "pages" / f"{name}.py"
 
 
 def strategy(table: Mapping[str, type], key: str) -> Any:
@@ -54,7 +59,7 @@ def layer(analysis: Analysis) -> LayerAnalysis:
     return analysis[name]
 
 
-def chart(figure: go.Figure, name: str, alt: str) -> None:
+def chart(figure: figures.Figure, name: str, alt: str) -> None:
     """Draw a figure in the project's own look, downloadable under a name."""
     config = {
         **figures.CONFIG,

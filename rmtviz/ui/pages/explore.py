@@ -7,6 +7,7 @@ from rmtviz import figures, verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import METHODS
 from rmtviz.ui import models, session, widgets
+from rmtviz.ui.library import VIEWS, Model
 from rmtviz.words import say
 
 
@@ -37,7 +38,7 @@ def table(analysis: Analysis) -> None:
             say("explore.column.ranks"), help=say("explore.column.ranks_help"), width=96
         ),
         "law": st.column_config.TextColumn(
-            say("explore.column.law"), help=say("explore.column.law_help"), width=72
+            say("explore.column.law"), help=say("explore.column.law_help"), width=84
         ),
     }
     st.dataframe(
@@ -69,23 +70,25 @@ def row(layer: LayerAnalysis) -> dict[str, object]:
 
 def formula(layer: LayerAnalysis) -> None:
     """Write the law's edge with this layer's own numbers."""
-    m, n = layer.layer.shape
-    st.latex(say("explore.formula_ratio", p=min(m, n), n=max(m, n), c=layer.spectrum.ratio))
+    p, n = layer.spectrum.p, layer.spectrum.n
+    ratio, edge, count = st.columns([2, 5, 2], vertical_alignment="center")
+    ratio.latex(say("explore.formula_ratio", p=p, n=n, c=layer.spectrum.ratio))
     if layer.bulk is None or layer.edges is None:
-        st.markdown(say("explore.formula_none"))
+        edge.markdown(say("explore.formula_none"))
         return
     law = layer.bulk.law
-    st.latex(say("explore.formula_edge", sigma=law.sigma, edge=law.support[1], c=law.ratio))
-    st.latex(
+    edge.latex(
         say(
-            "explore.formula_singular",
+            "explore.formula_edge",
             sigma=law.sigma,
-            n=max(m, n),
-            p=min(m, n),
+            p=p,
+            n=n,
+            c=law.ratio,
+            eigenvalue=law.support[1],
             edge=layer.edges[1],
         )
     )
-    st.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
+    count.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
     st.caption(say("explore.formula_why"))
 
 
@@ -128,12 +131,29 @@ def skipped(analysis: Analysis) -> None:
         )
 
 
+def views(model: Model) -> str:
+    """Draw the choice of what of the model is looked at, where its beginning is known."""
+    if not model.has_initial:
+        return VIEWS[0]
+    return st.segmented_control(
+        say("explore.view"),
+        VIEWS,
+        format_func=lambda name: say(f"explore.view_{name}"),
+        key="view",
+        bind="query-params",
+        default=VIEWS[0],
+        required=True,
+        help=say("explore.view_help"),
+    )
+
+
 model = session.current()
 st.title(say("explore.title"))
 st.caption(models.describe(model))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     method = widgets.strategy(METHODS, "method")
-analysis = session.analysed(model, method)
+    view = views(model)
+analysis = model.analysed(method, view)
 st.subheader(verdict.of_model(analysis), anchor=False)
 if analysis.layers:
     map_side, chart_side = st.columns([9, 11], gap="medium")

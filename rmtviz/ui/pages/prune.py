@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from rmtviz import pruning, verdict
+from rmtviz import verdict
 from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
 from rmtviz.ui import cutting, models, plans, running, session, widgets
@@ -16,8 +16,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     rule = widgets.strategy(RULES, "rule")
     method = widgets.strategy(METHODS, "method")
     run = cutting.run_or_reason(model)
-    cutting.steps(model.spectra.model.digest)
-analysis = session.analysed(model, method)
+    cutting.steps(model.digest)
+analysis = model.analysed(method)
 if not analysis.layers:
     st.info(verdict.of_model(analysis))
     st.stop()
@@ -29,8 +29,7 @@ with right:
     cutting.slider(analysis, plan, layer)
     if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
         plan = cutting.trial(analysis, plan, layer)
-before = pruning.Size.of(model.checkpoint)
-after = pruning.Size.of(running.checkpoint(model, plan))
+before, after = running.sizes(model, plan)
 read = (running.whole(run), running.pruned(run, plan)) if isinstance(run, Running) else None
 with head:
     st.subheader(verdict.of_plan(before, after, read), anchor=False)
