@@ -1,12 +1,15 @@
 """Which part of a network did it learn, which can't be told from noise, what if it is cut?
 
-The pipeline, in order: `read` a checkpoint, `analyze` its layers' spectra.
+The pipeline, in order: `read` a checkpoint, `analyze` its layers' spectra, `plan` a cut,
+`apply` it, `write` the result.
 Everything is loaded when first used: importing this package loads neither torch,
 streamlit nor plotly.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from rmtviz.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from rmtviz.analysis import Analysis, analyze
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from rmtviz.fits import BEMA, METHODS, KritchmanNadler, MPFit
     from rmtviz.formats import FORMATS, read, write
     from rmtviz.marchenko_pastur import MarchenkoPastur
+    from rmtviz.pruning import PruningPlan, apply, plan
+    from rmtviz.rules import RULES, EnergyShare, FixedRank, NoiseEdge
     from rmtviz.spectrum import Spectrum
 
 _HOMES = {
@@ -30,6 +35,13 @@ _HOMES = {
     "MPFit": "fits",
     "analyze": "analysis",
     "Analysis": "analysis",
+    "RULES": "rules",
+    "NoiseEdge": "rules",
+    "EnergyShare": "rules",
+    "FixedRank": "rules",
+    "plan": "pruning",
+    "PruningPlan": "pruning",
+    "apply": "pruning",
     "RmtvizError": "errors",
 }
 
@@ -37,19 +49,24 @@ __all__ = [
     "BEMA",
     "FORMATS",
     "METHODS",
+    "RULES",
     "Analysis",
     "Checkpoint",
+    "EnergyShare",
+    "FixedRank",
     "KritchmanNadler",
     "MPFit",
     "MarchenkoPastur",
+    "NoiseEdge",
+    "PruningPlan",
     "RmtvizError",
     "Spectrum",
     "analyze",
+    "apply",
+    "plan",
     "read",
     "write",
 ]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Where the app's own files are, and where it keeps what visitors make."""
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -19,3 +20,11 @@ def data_home() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("rmtviz")
+
+
+def make_room(folder: Path, pattern: str, keep: int, busy: frozenset[str] = frozenset()) -> None:
+    """Delete the oldest folders of this pattern, but for the busy ones, until `keep` are left."""
+    old = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    idle = [path for path in old if path.name not in busy]
+    for path in idle[: max(0, len(old) - keep)]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -100,6 +100,18 @@ class Training:
         return MLP(self.activation, self.inputs, mean=dataset.mean, std=dataset.std)
 
 
+def widths(words: str) -> tuple[int, ...]:
+    """Return the widths in words such as "512, 256".
+
+    Raises:
+        BadOption: not whole numbers by commas.
+    """
+    parts = [part.strip() for part in words.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise BadOption("widths_word", word=words)
+    return tuple(int(part) for part in parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a run is: the batch just done (`step` of `steps` in `epoch`, from 1) and its loss."""

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    "words errors knobs tokens site",
+    "version words errors knobs tokens site",
     "marchenko_pastur checkpoint",
     "tracy_widom spiked spectrum formats layers",
     "fits metrics",

@@ -32,7 +32,7 @@ class MNIST:
 @functools.lru_cache(maxsize=1)
 def _load(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             images = {part: file[f"x_{part}"].reshape(-1, 28 * 28) for part in ("train", "test")}
             labels = {part: file[f"y_{part}"].astype(np.int64) for part in ("train", "test")}
         return Dataset(

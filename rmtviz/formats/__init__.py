@@ -8,27 +8,26 @@ with a `FileRefused`, and leaves the numbers in the file until somebody asks for
 executes anything, and none allocates on a header's word.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
-from rmtviz.checkpoint import Checkpoint
+from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import BadOption
 from rmtviz.formats import unknown, wrappers
-from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short
+from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
 from rmtviz.formats.npz import NPZ
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
 
 __all__ = ["FORMATS", "LIMITS", "Format", "Limits", "read", "write"]
 
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        "safetensors": SAFETENSORS,
-        "pytorch": PYTORCH,
-        "npz": NPZ,
-    }
-)
+FORMATS: Mapping[str, Format] = {
+    "safetensors": SAFETENSORS,
+    "pytorch": PYTORCH,
+    "npz": NPZ,
+}
 
 
 def read(
@@ -47,34 +46,35 @@ def read(
     raise unknown.refusal(file, limits, (form.title for form in FORMATS.values()))
 
 
-def write(checkpoint: Checkpoint, form: str) -> bytes:
+def write(checkpoint: Checkpoint, format: str) -> bytes:
     """Return the checkpoint as a file of the format of this name.
 
     Raises:
         BadOption: no such format, or one that cannot hold a name or a number type.
         ExtraMissing: the format needs a package that is not installed.
     """
-    if form not in FORMATS:
-        raise BadOption("unknown_name", name=form, known=", ".join(FORMATS))
-    for name in checkpoint:
-        if _unwritable(name):
-            raise BadOption("write_name", name=short(name), format=form)
-    return FORMATS[form].write(checkpoint)
+    if format not in FORMATS:
+        raise BadOption("unknown_name", name=format, known=", ".join(FORMATS))
+    for text in _texts(checkpoint.tensors, checkpoint.metadata):
+        if text != whole(text):
+            raise BadOption("write_name", name=short(text), format=format)
+    return FORMATS[format].write(checkpoint)
 
 
 def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) -> Checkpoint:
     tensors, left_out = wrappers.unwrap(file, contents, limits)
-    for name in tensors:
-        if _unwritable(name):
-            raise file.refuse("name_broken", name=short(name))
+    for text in _texts(tensors, contents.metadata):
+        if text != whole(text):
+            raise file.refuse("name_broken", name=short(text))
     places = [tensor.load for tensor in tensors.values()]
     effort = sum(place.effort for place in places if isinstance(place, Place))
     most = limits.growth * file.length + limits.spare
     if effort > most:
         raise file.refuse("limit_growth", size=effort, length=file.length, limit=most)
-    return Checkpoint(tensors, file.name, label, contents.metadata, left_out)
+    listed = tuple(replace(skipped, name=whole(skipped.name)) for skipped in left_out)
+    return Checkpoint(tensors, file.name, label, contents.metadata, listed)
 
 
-def _unwritable(name: str) -> bool:
-    """Whether a name holds half of a surrogate pair, which no file can hold as text."""
-    return any("\ud800" <= sign <= "\udfff" for sign in name)
+def _texts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[str]:
+    """Yield every text that a file of the checkpoint holds."""
+    return itertools.chain(tensors, metadata, metadata.values())

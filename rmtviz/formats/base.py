@@ -105,7 +105,7 @@ class Source:
         if isinstance(origin, bytes):
             return cls(origin, name or "bytes", len(origin))
         path = Path(origin)
-        label = name or path.name.encode("utf-8", "replace").decode() or str(path)
+        label = name or whole(path.name) or str(path)
         try:
             found = path.stat()
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -226,7 +226,7 @@ def place(
     offset: int = 0,
     end: int | None = None,
     strides: Sequence[object] | None = None,
-    limits: Limits = LIMITS,
+    limits: Limits,
 ) -> Tensor:
     """Return the tensor whose elements start at this byte of a blob, in C order by default.
 
@@ -282,6 +282,11 @@ def short(text: str, width: int = 60) -> str:
     line = " ".join(text[: 4 * width].split())
     clean = "".join(sign if sign.isprintable() else "\ufffd" for sign in line[: width + 1])
     return clean if len(clean) <= width else clean[: width - 1] + "…"
+
+
+def whole(text: str) -> str:
+    """Return text that any file can hold: half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _counts(values: Sequence[object]) -> tuple[int, ...] | None:

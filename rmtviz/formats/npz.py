@@ -53,7 +53,7 @@ def read(source: Source, limits: Limits) -> Contents | None:
     if entries is None or not any(name.endswith(".npy") for name in entries):
         return None
     if len(entries) > limits.tensors:
-        raise source.refuse("limit_tensors", count=len(entries), limit=limits.tensors)
+        raise source.refuse("limit_tensors", limit=limits.tensors)
     members = {name.removesuffix(".npy"): entry for name, entry in entries.items()}
     if len(members) != len(entries):
         raise source.refuse("zip_twice", name=".npy")
@@ -183,4 +183,4 @@ def _named(text: str | None) -> Mapping[str, str]:
     return {k: v for k, v in found.items() if isinstance(v, str)} if type(found) is dict else {}
 
 
-NPZ = Format(".npz", ".npz", read, write)
+NPZ = Format("NumPy (.npz, .npy)", ".npz", read, write)

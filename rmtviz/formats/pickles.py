@@ -103,7 +103,8 @@ class _Machine:
         taken, self.stack = self.stack, self.below.pop()
         return taken
 
-    def tuple(self, count: int) -> None:
+    def pack(self, count: int) -> None:
+        """Put the last values into a tuple."""
         taken = self.stack[len(self.stack) - count :]
         if len(taken) != count:
             raise IndexError
@@ -117,7 +118,7 @@ class _Machine:
             raise TypeError
         (target if isinstance(target, list) else target.items).extend(items)
 
-    def set(self, flat: list[object]) -> None:
+    def assign(self, flat: list[object]) -> None:
         """Set alternating keys and values on the dict, or on whatever stands for one."""
         target = self.stack[-1]
         if not isinstance(target, dict | Made):
@@ -190,14 +191,14 @@ _BARE: Mapping[str, Callable[[_Machine], object]] = {
     "FROZENSET": lambda m: m.push(m.to_mark()),
     "DICT": lambda m: m.push(_pairs(m.to_mark())),
     "TUPLE": lambda m: m.push(tuple(m.to_mark())),
-    "TUPLE1": lambda m: m.tuple(1),
-    "TUPLE2": lambda m: m.tuple(2),
-    "TUPLE3": lambda m: m.tuple(3),
+    "TUPLE1": lambda m: m.pack(1),
+    "TUPLE2": lambda m: m.pack(2),
+    "TUPLE3": lambda m: m.pack(3),
     "APPEND": lambda m: m.extend([m.pop()]),
     "APPENDS": lambda m: m.extend(m.to_mark()),
     "ADDITEMS": lambda m: m.extend(m.to_mark()),
-    "SETITEM": lambda m: m.set([m.stack.pop(-2), m.pop()]),
-    "SETITEMS": lambda m: m.set(m.to_mark()),
+    "SETITEM": lambda m: m.assign([m.stack.pop(-2), m.pop()]),
+    "SETITEMS": lambda m: m.assign(m.to_mark()),
     "POP": _Machine.pop_one,
     "POP_MARK": _Machine.to_mark,
     "DUP": lambda m: m.push(m.stack[-1]),

@@ -243,7 +243,8 @@ def _parts(value: object) -> Mapping[str, object] | None:
         return _named(value.pairs)
     state = _state(value)
     if state is None:
-        return _parts(value.items or value.args)
+        held = value.items or (value.state if isinstance(value.state, list | tuple) else None)
+        return _parts(held or value.args)
     return _module(state) if {"_parameters", "_modules"} <= state.keys() else _named(state)
 
 
@@ -266,14 +267,22 @@ def _named(pairs: Mapping[object, object]) -> Mapping[str, object]:
 
 def _module(state: Mapping[object, object]) -> Mapping[str, object]:
     """Return what `state_dict()` of a module lists: parameters, lasting buffers, modules."""
-    passing = _parts(state.get("_non_persistent_buffers_set"))
-    names = _parts((passing or {}).get("0")) or {}
-    buffers = _parts(state.get("_buffers")) or {}
+    passing = state.get("_non_persistent_buffers_set")
+    if isinstance(passing, Made):  # a set, made from one list
+        passing = next(iter(passing.args), None)
+    names = {name for name in passing if isinstance(name, str)} if type(passing) is list else set()
+    buffers = _group(state.get("_buffers"))
     return {
-        **(_parts(state["_parameters"]) or {}),
-        **{name: part for name, part in buffers.items() if name not in names.values()},
-        **(_parts(state["_modules"]) or {}),
+        **_group(state["_parameters"]),
+        **{name: part for name, part in buffers.items() if name not in names},
+        **_group(state["_modules"]),
     }
+
+
+def _group(value: object) -> Mapping[str, object]:
+    """Return the entries of a dict, or of what stands for one."""
+    pairs = value.pairs if isinstance(value, Made) else value
+    return _named(pairs) if isinstance(pairs, dict) else {}
 
 
 def _matters(node: Node) -> bool:

@@ -68,7 +68,7 @@ def read(source: Source, limits: Limits) -> Contents | None:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise source.refuse("safetensors_metadata")
     if len(header) > limits.tensors:
-        raise source.refuse("limit_tensors", count=len(header), limit=limits.tensors)
+        raise source.refuse("limit_tensors", limit=limits.tensors)
     fields = {name: _fields(source, name, entry, limits) for name, entry in header.items()}
     _check_cover(source, fields, source.length - start)
     tree: dict[str, Tensor] = {}

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from rmtviz import analysis, formats
 from rmtviz.analysis import Analysis
 from rmtviz.errors import RmtvizError
 from rmtviz.fits import BEMA
-from rmtviz.site import data_home
+from rmtviz.site import data_home, make_room
 from rmtviz.ui.library import Model
 from rmtviz.words import say
 
@@ -281,18 +280,13 @@ class Registry:
         return run
 
     def _make_room(self) -> None:
-        """Delete the oldest runs on disk that are over, until there is room for one more."""
-        if not self._folder.is_dir():
-            return
+        """Delete the oldest runs that are over, from disk and memory, until one more fits."""
         with self._lock:
-            busy = {token for token, run in self._runs.items() if not run.snapshot.over}
-        old = sorted(self._folder.glob("run-*"), key=lambda path: path.stat().st_mtime)
-        idle = [path for path in old if path.name not in busy]
-        for path in idle[: max(0, len(old) - KEPT + 1)]:
-            with self._lock:
-                self._runs.pop(path.name, None)
-                self._models.pop(path.name, None)
-            shutil.rmtree(path, ignore_errors=True)
+            busy = frozenset(token for token, run in self._runs.items() if not run.snapshot.over)
+            make_room(self._folder, "run-*", KEPT - 1, busy)
+            for token in [token for token, run in self._runs.items() if not run.folder.is_dir()]:
+                del self._runs[token]
+                self._models.pop(token, None)
 
 
 @cache

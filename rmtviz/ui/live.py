@@ -32,6 +32,7 @@ ICONS = {
 def recipe() -> "Training | None":
     """Draw the settings; return them as a recipe, or None after saying what is wrong."""
     from rmtviz.training import Training
+    from rmtviz.training import widths as read_widths
 
     samples = st.select_slider(
         say("train.samples"), [1_000, 3_000, 6_000, 12_000, 30_000, 55_000], value=12_000
@@ -55,7 +56,7 @@ def recipe() -> "Training | None":
         seed = st.number_input(say("train.seed"), 0, 2**31 - 1, 0)
     try:
         return Training(
-            widths=_widths(widths),
+            widths=read_widths(widths),
             epochs=epochs,
             learning_rate=rate,
             weight_decay=decay,
@@ -144,30 +145,62 @@ def _figures(run: Run, shot: Snapshot) -> None:
 
 
 def _curves(shot: Snapshot, mode: str) -> None:
-    """Draw loss, accuracy and learnt rank over the epochs."""
+    """Draw loss, accuracy and learnt rank over the epochs, side by side."""
     colours = MODES[mode]
-    shades: Any
-    epoch = say("train.column_epoch")
-    loss = pd.DataFrame(shot.losses, columns=[epoch, say("train.column_loss")])
-    rows = pd.DataFrame(
-        {
-            epoch: [row["epoch"] for row in shot.rows],
-            say("train.column_training"): [row["train_accuracy"] for row in shot.rows],
-            say("train.column_selection"): [row["selection_accuracy"] for row in shot.rows],
-        }
-    )
-    ranks = pd.DataFrame(shot.ranks).dropna(axis=1, how="all")
-    ranks.insert(0, epoch, range(len(ranks)))
-    left, middle, right = st.columns(3)
-    for place, name, frame, shades in (
-        (left, "loss", loss, [colours.ink]),
-        (middle, "accuracy", rows, [colours.muted, colours.learnt]),
-        (right, "rank", ranks, None),
+    training, selection = say("train.column_training"), say("train.column_selection")
+    loss = [(epoch, "", value) for epoch, value in shot.losses]
+    accuracy = [
+        (row["epoch"], name, row[key])
+        for row in shot.rows
+        for name, key in ((training, "train_accuracy"), (selection, "selection_accuracy"))
+    ]
+    rank = [
+        (epoch, name, value)
+        for epoch, ranks in enumerate(shot.ranks)
+        for name, value in ranks.items()
+        if value is not None
+    ]
+    plain = [colours.ink, colours.learnt, colours.muted]
+    for place, name, points, form in zip(
+        st.columns(3),
+        ("loss", "accuracy", "rank"),
+        (loss, accuracy, rank),
+        (".2f", ".0%", "d"),
+        strict=True,
     ):
-        title = say("train.learnt_rank" if name == "rank" else f"train.{name}_chart")
         with place.container(border=True):
-            st.caption(title)
-            st.line_chart(frame, x=epoch, color=shades, height=200, alt=say(f"train.{name}_alt"))
+            st.caption(say(f"train.{name}_chart"))
+            _lines(points, form, plain if name == "loss" else plain[1:], say(f"train.{name}_alt"))
+
+
+def _lines(points: list[tuple[float, str, float]], form: str, colours: list[str], alt: str) -> None:
+    """Draw lines through (epoch, name, value); the axis fits the values, not zero."""
+    names = list(dict.fromkeys(name for _, name, _ in points))
+    spec: dict[str, Any] = {
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative", "title": say("train.column_epoch")},
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "scale": {"zero": False},
+                "axis": {"format": form, "tickCount": 4},
+            },
+            "color": {
+                "field": "name",
+                "type": "nominal",
+                "scale": {"domain": names, "range": colours[: len(names)]},
+                "legend": {"orient": "top", "title": None} if len(names) > 1 else None,
+            },
+            "strokeDash": {"field": "name", "type": "nominal", "legend": None},
+        },
+        "height": 200,
+    }
+    frame = pd.DataFrame(points, columns=["epoch", "name", "value"]).astype(
+        {"epoch": float, "name": str, "value": float}
+    )
+    st.vega_lite_chart(frame, spec, alt=alt)
 
 
 def _spectrum(shot: Snapshot, mode: str) -> None:
@@ -210,10 +243,3 @@ def _after(run: Run) -> None:
         if st.button(say("train.prune"), icon=":material/content_cut:"):
             st.switch_page(widgets.page("prune"))
     st.caption(say("train.link"))
-
-
-def _widths(words: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in words.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() for part in parts):
-        raise BadOption("widths_word", word=words)
-    return tuple(int(part) for part in parts)

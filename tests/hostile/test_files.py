@@ -375,6 +375,21 @@ class TestPickles:
             program = opening * 20_000 + b"N" + closing * 20_000 + b"."
             assert refused(torch_file(program)) == "limit_depth"
 
+    def test_modules_within_parameters(self):
+        opening = b"ca\nb\n)\x81}X\x08\0\0\0_modules}sX\x0b\0\0\0_parameters"
+        program = b"\x80\x02" + opening * 20_000 + b"}" + b"sb" * 20_000 + b"."
+        assert refused(torch_file(program)) in ("limit_depth", "no_tensor")
+
+    def test_states_within_states(self):
+        program = b"\x80\x02" + b"ca\nb\n)\x81" * 20_000 + b"N" + b"b" * 20_000 + b"."
+        assert refused(torch_file(program)) in ("limit_depth", "no_tensor")
+
+    def test_a_state_that_is_a_tuple(self):
+        content = pickled([tensor(), tensor()])[2:-1]
+        program = b"\x80\x02ca\nb\n)\x81" + content + b"b."
+        checkpoint = formats.read(torch_file(program, _0=FOUR))
+        assert list(checkpoint) == ["0", "1"]
+
     def test_too_many_steps(self):
         content = torch_file(b"\x80\x02" + b"N0" * 600 + b"N.")
         assert refused(content, limits=Limits(steps=1000)) == "limit_steps"
@@ -386,6 +401,11 @@ class TestPickles:
 
     def test_half_a_character_in_a_name(self):
         assert refused(torch_file(pickled({"half \ud800": tensor()}), _0=FOUR)) == "name_broken"
+
+    def test_half_a_character_in_what_is_left_out(self):
+        value = {"half \ud800": 1, "w": tensor()}
+        checkpoint = formats.read(torch_file(pickled(value), _0=FOUR))
+        assert [skipped.name for skipped in checkpoint.left_out] == ["half ?"]
 
     def test_two_tensors_of_one_name(self):
         value = {"a.b": tensor(), "a": {"b": tensor()}}
@@ -630,6 +650,7 @@ def entry(dtype: object = "F32", shape: object = (2,), begin: object = 0, end: o
 
 
 LAYOUT = "safetensors_layout"
+BROKEN = "name_broken"
 
 
 class TestSafetensors:
@@ -670,7 +691,8 @@ class TestSafetensors:
             (header_file({"__metadata__": {"a": "b"}}), "no_tensor"),
             (header_file({"__metadata__": {"a": 1}}), "safetensors_metadata"),
             (header_file({"__metadata__": []}), "safetensors_metadata"),
-            (header_file({"half \ud800": entry()}, bytes(8)), "name_broken"),
+            (header_file({"half \ud800": entry()}, bytes(8)), BROKEN),
+            (header_file({"__metadata__": {"a": "\ud800"}, "w": entry()}, bytes(8)), BROKEN),
             (header_file({"w": entry()}, bytes(8), count=10**6), "file_cut"),
             (header_file({"w": entry()}, bytes(8), count=2**40), "limit_header"),
             (header_file({"w": entry()}, bytes(8), count=2**64 - 1), "limit_header"),

@@ -1,20 +1,25 @@
 """The command line, a command a stage. Refusals are two lines on stderr and exit code 2."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rmtviz import __version__
+from rmtviz.cli.show import as_text, cut_table, progress, reading, table
 from rmtviz.errors import BadOption, ExtraMissing, RmtvizError
+from rmtviz.version import __version__
 from rmtviz.words import say
+
+CLI_RUNS = 10
+"""So many unfinished runs of the command line are kept for `--resume`; the oldest go first."""
 
 OPENING = ("--server.headless=false", "--server.showEmailPrompt=false")
 """What makes Streamlit open the browser at once, without asking anything first."""
@@ -163,7 +168,50 @@ def evaluate(
         "inputs": found.inputs,
         "never_predicted": list(found.never_predicted),
     }
-    click.echo(as_text(record) if as_json else _read(record))
+    click.echo(as_text(record) if as_json else reading(record))
+
+
+@main.command(help=say("cli.train"))
+@click.option("--dataset", default="mnist", show_default=True, help=say("cli.dataset"))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=say("cli.out"))
+@click.option("--widths", default="512,256", show_default=True, help=say("cli.widths"))
+@click.option("--epochs", type=int, default=10, show_default=True, help=say("cli.epochs"))
+@click.option("--batch-size", type=int, default=128, show_default=True, help=say("cli.batch"))
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help=say("cli.rate"))
+@click.option("--weight-decay", type=float, default=0.0, show_default=True, help=say("cli.decay"))
+@click.option("--label-noise", type=float, default=0.0, show_default=True, help=say("cli.noise"))
+@click.option(
+    "--train-samples", type=int, default=55_000, show_default=True, help=say("cli.images")
+)
+@click.option("--seed", type=int, default=0, show_default=True, help=say("cli.seed"))
+@click.option("--resume", is_flag=True, help=say("cli.resume"))
+@click.option("--json", "as_json", is_flag=True, help=say("cli.json_lines"))
+def train(output: Path, widths: str, resume: bool, as_json: bool, **settings: Any) -> None:
+    """Train a network, a line an epoch, and write it."""
+    kind = format_of(output)
+    from rmtviz import evaluation, formats, training
+    from rmtviz.site import data_home, make_room
+
+    recipe = training.Training(widths=training.widths(widths), **settings)
+    place = hashlib.sha256(str(output.absolute()).encode()).hexdigest()[:16]
+    folder = data_home() / "runs" / f"cli-{place}"
+    make_room(folder.parent, "cli-*", CLI_RUNS, frozenset([folder.name]))
+    for record in training.train(recipe, folder, resume):
+        last = record
+        if record.epoch:
+            row = record.row()
+            click.echo(json.dumps(row) if as_json else say("cli.epoch", **row))
+    save(formats.write(last.checkpoint, kind), output)
+    shutil.rmtree(folder, ignore_errors=True)
+    data = recipe.data()
+    found = evaluation.evaluate(recipe.network(data)(last.checkpoint), data.split("test"))
+    end = {
+        "output": str(output),
+        "digest": last.checkpoint.digest,
+        "test_accuracy": found.accuracy,
+        "test_samples": found.samples,
+    }
+    click.echo(json.dumps(end) if as_json else say("cli.trained", **end))
 
 
 @main.command(help=say("cli.app"))
@@ -245,131 +293,3 @@ def _rank(word: str) -> tuple[str, int]:
     if not (name and rank.isdecimal()):
         raise BadOption("rank_form", option=word)
     return name, int(rank)
-
-
-class progress:  # noqa: N801 - used as a context, like a function
-    """A progress bar on stderr that appears after one second, on a terminal only."""
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.bar: Any = None
-        self.began = time.monotonic()
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        return self.tick
-
-    def tick(self, done: int, of: int) -> None:
-        """Show that `done` of `of` is done."""
-        if self.bar is None:
-            if time.monotonic() - self.began < 1 or not sys.stderr.isatty():
-                return
-            self.bar = click.progressbar(length=of, label=self.label, file=sys.stderr)
-            self.bar.__enter__()
-        self.bar.update(done - self.bar.pos)
-
-    def __exit__(self, *problem: object) -> None:
-        if self.bar is not None:
-            self.bar.__exit__(None, None, None)
-
-
-def as_text(value: Any) -> str:
-    """Return JSON for people and programs: indented, no NaN."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def table(result: Any) -> str:
-    """Return the analysis as a table with its verdict and the list of what was skipped."""
-    from rmtviz import verdict
-
-    model = result.model
-    head = say(
-        "cli.file",
-        source=model.source,
-        format=model.format,
-        parameters=model.parameters,
-        bytes=model.bytes,
-    )
-    lines = [head, "", *columns([_row(layer) for layer in result.layers]), ""]
-    lines.append(verdict.of_model(result))
-    for layer in result.layers:
-        if layer.spikes is None:
-            lines.append(f"{layer.name}: {verdict.of_layer(layer)}")
-    if result.skipped:
-        lines += ["", say("cli.skipped")]
-        lines += [
-            say(
-                "cli.skipped_line",
-                name=item.name,
-                shape="×".join(map(str, item.shape)) or "–",
-                dtype=item.dtype,
-                reason=say(f"skipped.{item.reason}"),
-            )
-            for item in result.skipped
-        ]
-    return "\n".join(lines)
-
-
-def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
-    """Return what a plan did as a table with its verdict."""
-    from rmtviz import verdict
-
-    rows = [
-        {
-            "name": cut.name,
-            "rank": f"{cut.rank_before} → {cut.rank_after}",
-            "weights": f"{cut.parameters_before:,} → {cut.parameters_after:,}",
-            "form": say(f"prune.form.{cut.form}"),
-            "reason": say(f"reason.{cut.reason}"),
-        }
-        for cut in plan.cuts
-    ]
-    lines = [*columns(rows), "", verdict.of_plan(before, after, None)]
-    if any(cut.stable is False and cut.form != "whole" for cut in plan.cuts):
-        lines.append(say("cli.unstable"))
-    return "\n".join([*lines, say("cli.written", output=output)])
-
-
-def _read(record: Mapping[str, Any]) -> str:
-    line = say("cli.read", **record)
-    never = ", ".join(map(str, record["never_predicted"]))
-    return f"{line}\n{say('cli.never', classes=never)}" if never else line
-
-
-def columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the rows as lines with aligned columns under their headings."""
-    if not rows:
-        return []
-    heads = {key: say(f"cli.column.{key}") for key in rows[0]}
-    widths = {key: max(len(head), *(len(row[key]) for row in rows)) for key, head in heads.items()}
-    return [
-        "  ".join(
-            row[key].ljust(widths[key]) if key == "name" else row[key].rjust(widths[key])
-            for key in heads
-        ).rstrip()
-        for row in (heads, *rows)
-    ]
-
-
-def _row(layer: Any) -> dict[str, str]:
-    from rmtviz import verdict
-
-    values = layer.to_dict()
-    stable = {None: "–", True: say("cli.word.stable"), False: say("cli.word.unstable")}
-
-    def number(key: str, form: str) -> str:
-        return "–" if values[key] is None else format(values[key], form)
-
-    return {
-        "name": layer.name,
-        "shape": "{} × {}".format(*values["shape"]),
-        "sigma": number("sigma", ".4g"),
-        "bulk_edge": number("bulk_edge", ".4g"),
-        "cut": number("cut", ".4g"),
-        "spikes": number("spikes", "d"),
-        "ranks": verdict.ranks(layer) or "–",
-        "bulk_directions": number("bulk_directions", ".0%"),
-        "bulk_energy": number("bulk_energy", ".0%"),
-        "ks": number("ks", ".3f"),
-        "law": say(f"cli.word.{layer.law}") if layer.law else "–",
-        "stable": stable[layer.stable],
-    }

@@ -1,0 +1,32 @@
+"""Take the README's pictures from the real app: `python scripts/pictures.py http://localhost:8501`.
+
+Needs Chromium and the development requirements; the app must be serving.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+PICTURES = Path(__file__).parent.parent / "assets" / "pictures"
+PAGES = {"explore": "/", "prune": "/prune"}
+
+
+def main(address: str) -> None:
+    """Write one picture a page, 1280 × 900."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        for name, path in PAGES.items():
+            page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+            page.goto(address + path)
+            page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
+            page.wait_for_timeout(1_500)
+            page.screenshot(path=PICTURES / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
