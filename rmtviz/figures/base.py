@@ -27,7 +27,7 @@ def canvas(colours: Palette, **layout: Any) -> go.Layout:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 13, "color": colours.muted},
-        "margin": {"l": 54, "r": 12, "t": 30, "b": 46},
+        "margin": {"l": 54, "r": 12, "t": 44, "b": 46},
         "showlegend": False,
         "hoverlabel": {
             "bgcolor": colours.card,

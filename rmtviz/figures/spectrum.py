@@ -226,7 +226,6 @@ def _labels(
             )
         )
         if view.edges[0] > 0:
-            near = view.edges[0] < 0.2 * view.cut
             words.append(
                 base.label(
                     view.edges[0],
@@ -234,8 +233,9 @@ def _labels(
                     say("figure.lower", edge=view.edges[0]),
                     colours.theory,
                     yanchor="bottom",
-                    xanchor="left" if near else "center",
-                    xshift=-4 if near else 0,
+                    yshift=15,
+                    xanchor="left",
+                    xshift=-4,
                 )
             )
     if len(far):
@@ -251,6 +251,7 @@ def _labels(
                 xref="x2 domain",
                 yref="y2 domain",
                 yanchor="bottom",
+                xanchor="right",
             )
         )
     return words

@@ -135,10 +135,12 @@ def _names(curve: "Curve", edge: int | None, rank: int, mode: str) -> list[dict[
     colours = base.palette(mode)
     names = [
         base.label(
-            np.log10(max(curve.needed, 1)) / 2,
+            0.01,
             0.03,
             say("figure.zone_needed", rank=curve.needed),
             colours.learnt,
+            xref="x domain",
+            xanchor="left",
             yanchor="bottom",
         ),
         base.label(
@@ -146,9 +148,16 @@ def _names(curve: "Curve", edge: int | None, rank: int, mode: str) -> list[dict[
         ),
     ]
     if edge is not None and max(edge, curve.needed) < curve.ranks[-1]:
-        middle = (np.log10(max(edge, curve.needed, 1)) + np.log10(curve.ranks[-1])) / 2
         names.append(
-            base.label(middle, 0.03, say("figure.zone_random"), colours.muted, yanchor="bottom")
+            base.label(
+                0.99,
+                0.03,
+                say("figure.zone_random"),
+                colours.muted,
+                xref="x domain",
+                xanchor="right",
+                yanchor="bottom",
+            )
         )
     return names
 

@@ -6,8 +6,10 @@ Wherever a pickle asks for a class or a call, it sets down a `Made` with the nam
 arguments and the state, and goes on; so nothing in a file can run, and there is no list of
 dangerous names that could be incomplete.
 
-It also has no cost that a file could inflate: memory is linear in the bytes and opcodes, and
-keys that would have to be hashed at length (nested tuples double at each level) are never hashed.
+Nor can a file inflate what reading it costs. Python's machine takes 4 GB for a pickle of eight
+bytes (a large index into its memo), and one of 200 bytes keeps it busy for ever (a key made of
+tuples that double at each level, to be hashed). Here memory is linear in bytes and opcodes, and
+only plain scalars are hashed.
 """
 
 import io

@@ -71,23 +71,16 @@ def row(layer: LayerAnalysis) -> dict[str, object]:
 def formula(layer: LayerAnalysis) -> None:
     """Write the law's edge with this layer's own numbers."""
     p, n = layer.spectrum.p, layer.spectrum.n
-    ratio, edge, count = st.columns([2, 5, 2], vertical_alignment="center")
+    ratio, eigenvalue, edge, count = st.columns([2, 3, 3, 2], vertical_alignment="center")
     ratio.latex(say("explore.formula_ratio", p=p, n=n, c=layer.spectrum.ratio))
     if layer.bulk is None or layer.edges is None:
-        edge.markdown(say("explore.formula_none"))
+        eigenvalue.markdown(say("explore.formula_none"))
         return
     law = layer.bulk.law
-    edge.latex(
-        say(
-            "explore.formula_edge",
-            sigma=law.sigma,
-            p=p,
-            n=n,
-            c=law.ratio,
-            eigenvalue=law.support[1],
-            edge=layer.edges[1],
-        )
+    eigenvalue.latex(
+        say("explore.formula_edge", sigma=law.sigma, c=law.ratio, eigenvalue=law.support[1])
     )
+    edge.latex(say("explore.formula_singular", sigma=law.sigma, p=p, n=n, edge=layer.edges[1]))
     count.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
     st.caption(say("explore.formula_why"))
 

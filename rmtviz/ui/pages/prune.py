@@ -22,8 +22,8 @@ if not analysis.layers:
     st.info(verdict.of_model(analysis))
     st.stop()
 head = st.container()
-left, right = st.columns([9, 11], gap="medium")
-with right:
+left, right = st.columns([11, 9], gap="medium")
+with left:
     layer = widgets.layer(analysis).name
     plan = plans.plan(analysis, rule)
     cutting.slider(analysis, plan, layer)
@@ -34,12 +34,12 @@ read = (running.whole(run), running.pruned(run, plan)) if isinstance(run, Runnin
 with head:
     st.subheader(verdict.of_plan(before, after, read), anchor=False)
     cutting.numbers(before, after, read)
-with right:
+with left:
     if isinstance(run, Running):
         cutting.curve(run, analysis, layer, plan[layer].rank_after)
     else:
         cutting.no_accuracy(run, analysis, layer, plan[layer].rank_after)
-with left:
+with right:
     cutting.table(analysis, plan)
     tested = cutting.test(run, plan) if isinstance(run, Running) else None
     cutting.take_away(model, analysis, plan, (before, after), read, tested)

@@ -1,0 +1,49 @@
+"""Every page shows every shipped network in both themes, and nothing breaks."""
+
+import pytest
+
+from rmtviz.tokens import MODES
+from rmtviz.ui.library import SAMPLES
+from rmtviz.words import say
+
+
+@pytest.mark.parametrize("theme", MODES)
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("page", ["explore", "prune", "train"])
+def test_a_page_shows_a_sample(visit, page: str, sample: str, theme: str):
+    visitor = visit(page, theme, model=sample)
+    assert [title.value for title in visitor.at.title] == [say(f"{page}.title")]
+    assert visitor.errors == []
+    assert not visitor.at.warning
+    assert visitor.model == sample
+
+
+@pytest.mark.parametrize("theme", MODES)
+def test_figures_have_the_colours_of_the_theme(visit, theme: str):
+    figure = visit(theme=theme).figure("spectrum")
+    law = next(trace for trace in figure["data"] if trace.get("line", {}).get("width") == 2.5)
+    assert law["line"]["color"] == MODES[theme].theory
+
+
+def test_an_unknown_model_is_said_and_a_sample_shown(visit):
+    visitor = visit(model="nobody-knows-this-one")
+    assert [warning.value for warning in visitor.at.warning] == [say("app.model_gone")]
+    assert visitor.model == SAMPLES[0]
+    assert not visitor.run().at.warning
+
+
+@pytest.mark.parametrize(
+    "token", ["run-../../etc", "run-" + "a" * 300, "run-\0", "run-", "noisy.initial", "../clean"]
+)
+def test_a_made_up_token_is_no_incident(visit, token: str):
+    visitor = visit("train", model=token, run=token)
+    assert visitor.model == SAMPLES[0]
+    assert say("train.gone") in [warning.value for warning in visitor.at.warning]
+
+
+def test_the_model_stays_from_page_to_page(visit):
+    visitor = visit().choose("model_choice", "noisy")
+    for page in ("prune", "train", "explore"):
+        visitor.go(page)
+        assert visitor.model == "noisy"
+        assert visitor.at.query_params["model"] == "noisy"
