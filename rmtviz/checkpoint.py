@@ -45,7 +45,7 @@ class Tensor:
 
     def read(self) -> NDArray[Any]:
         """Return the numbers, read-only, C order, of the stated shape and dtype."""
-        array = np.ascontiguousarray(self.load())
+        array = np.require(self.load(), requirements=["C"])
         array = array.view() if array.flags.writeable else array
         array.flags.writeable = False
         return array

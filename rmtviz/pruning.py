@@ -85,9 +85,13 @@ class PruningPlan:
         try:
             record = json.loads(text)
             cuts = tuple(LayerCut(**cut) for cut in record.pop("cuts"))
-            return cls(cuts=cuts, **record)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            plan = cls(cuts=cuts, **record)
+            sound = isinstance(plan.digest, str) and all(map(_sound, cuts))
+            if not sound or len({cut.name for cut in cuts}) < len(cuts):
+                raise ValueError
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise PlanRefused("plan_unreadable") from None
+        return plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +126,18 @@ class Factors:
         """Decompose a matrix through the eigenvectors of the Gram matrix of its smaller side.
 
         The other side follows without an inverse where a value is zero: its direction is zero.
+        All is computed at a largest entry of 1, so that no square underflows.
         """
         tall = matrix.shape[0] > matrix.shape[1]
-        wide = matrix.T if tall else matrix
+        unit = float(np.abs(matrix).max()) or 1.0
+        wide = (matrix.T if tall else matrix) / unit
         _, vectors = np.linalg.eigh(wide @ wide.T)
         near = vectors[:, ::-1]
         scaled = near.T @ wide
         values = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
         far = (scaled / np.where(values > 0, values, 1.0)[:, None]).T
-        return cls(far, values, near) if tall else cls(near, values, far)
+        left, right = (far, near) if tall else (near, far)
+        return cls(left, unit * values, right)
 
     def truncated(self, rank: int) -> Array:
         """Return the best approximation of this rank (Eckart and Young 1936), m × n."""
@@ -217,9 +224,9 @@ def apply(
         held = None if bias is None else tensors.pop(bias)
         for name in layer.tensors:
             del tensors[name]
-        new, stem = _stored(layer, parts, cut, dtype)
+        new, bias = _stored(layer, parts, cut, dtype)
         if held is not None:
-            new[f"{stem}.bias"] = held
+            new[bias] = held
         for name in new:
             if name in tensors:
                 raise PlanRefused("name_taken", name=name, layer=cut.name)
@@ -239,9 +246,10 @@ def error(layer: LayerAnalysis, rank: int) -> float:
 
 
 def rank_of(layer: LayerAnalysis) -> int:
-    """Return the layer's rank as stored: the inner side of a factored layer, else p."""
+    """Return the layer's rank as stored: at most p, and at most a factored layer's inner side."""
     m, n = layer.layer.shape
-    return layer.parameters // (m + n) if layer.layer.kind == "factored" else min(m, n)
+    inner = layer.parameters // (m + n) if layer.layer.kind == "factored" else n
+    return min(m, n, inner)
 
 
 def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
@@ -262,15 +270,25 @@ def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
 def _stored(
     layer: Layer, parts: Factors, cut: LayerCut, dtype: np.dtype
 ) -> tuple[dict[str, Tensor], str]:
-    """Return the new tensors of a layer by name, and the name's stem of its bias."""
+    """Return the new tensors of a layer by name, and the name of its bias."""
     stem = layer.name
     if cut.form == "factored":
         first, second = parts.pair(cut.rank_after)
         new = {f"{stem}.0.weight": first, f"{stem}.1.weight": second}
-        return {name: Tensor.of(array.astype(dtype)) for name, array in new.items()}, f"{stem}.1"
+        new = {name: array.astype(dtype) for name, array in new.items()}
+        return {name: Tensor.of(array) for name, array in new.items()}, f"{stem}.1.bias"
     dense = Tensor.of(parts.truncated(cut.rank_after).astype(dtype))
-    name = layer.tensors[0] if layer.kind == "linear" else f"{stem}.weight"
-    return {name: dense}, stem
+    if layer.kind == "linear":
+        return {layer.tensors[0]: dense}, layer.bias
+    return {f"{stem}.weight": dense}, f"{stem}.bias"
+
+
+def _sound(cut: LayerCut) -> bool:
+    """Return whether a cut that was read from a text can be one."""
+    counts = (cut.rank_before, cut.rank_after, cut.parameters_before, cut.parameters_after)
+    if not isinstance(cut.name, str) or not all(type(count) is int for count in counts):
+        return False
+    return 1 <= cut.rank_after <= cut.rank_before and cut.form in ("whole", *FORMS[1:])
 
 
 def _within(rank: int, layer: LayerAnalysis) -> int:

@@ -279,7 +279,7 @@ def _measure(
 
 def _about(checkpoint: Checkpoint, recipe: Training, epoch: int) -> Checkpoint:
     """Return the checkpoint with what it takes to run it, judge it and make it again."""
-    network = {"name": "mlp", "activation": recipe.activation, "inputs": recipe.inputs}
+    network = MLP(recipe.activation, recipe.inputs).record()
     return checkpoint.with_about(trained=recipe.record(), network=network, epoch=epoch)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
-from rmtviz.errors import BadOption, ExtraMissing, RmtvizError
+from rmtviz.errors import BadOption, CannotRun, DataRefused, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
 from rmtviz.words import say
 
@@ -69,6 +69,8 @@ def analyze(model: Path, method: str, options: tuple[str, ...], as_json: bool) -
 @click.option("--form", default="auto", show_default=True, help=say("cli.form"))
 @click.option("--include-last", is_flag=True, help=say("cli.include_last"))
 @click.option("--factored", default=None, help=say("cli.factored"))
+@click.option("--activation", default=None, help=say("cli.activation"))
+@click.option("--inputs", default=None, help=say("cli.inputs"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def prune(
     model: Path,
@@ -80,6 +82,8 @@ def prune(
     form: str,
     include_last: bool,
     factored: str | None,
+    activation: str | None,
+    inputs: str | None,
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
@@ -103,7 +107,7 @@ def prune(
         include_last=include_last,
         careful=method is None and rule is None,
     )
-    pruned = pruning.apply(checkpoint, plan)
+    pruned = frozen(pruning.apply(checkpoint, plan), checkpoint, activation, inputs)
     save(formats.write(pruned, kind), output)
     before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)
     record = {
@@ -112,6 +116,8 @@ def prune(
         "options": {names[1]: knobs.values(chosen_rule), names[0]: knobs.values(chosen)},
         "output": str(output),
         "digest": pruned.digest,
+        "activation": pruned.about.get("network", {}).get("activation"),
+        "inputs": pruned.about.get("network", {}).get("inputs"),
         "layers": [dataclasses.asdict(cut) for cut in plan.cuts],
         **{
             f"{name}_{when}": getattr(size, name)
@@ -281,6 +287,26 @@ def declared(checkpoint: Any, factored: str | None) -> Any:
         return checkpoint
     names = [] if factored == "none" else factored.split(",")
     return checkpoint.with_about(factored=names)
+
+
+def frozen(pruned: Any, whole: Any, activation: str | None, inputs: str | None) -> Any:
+    """Return the pruned checkpoint with how the whole network runs in its record.
+
+    Found on the whole network, so that the cut cannot change it; what was named is recorded
+    as named, and nothing where torch or a dataset that fits is missing.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return pruned
+    from rmtviz import datasets, networks
+
+    try:
+        data, foreign = datasets.of(whole)
+        choice = networks.detect(whole, data, foreign, activation=activation, inputs=inputs)
+    except (CannotRun, DataRefused):
+        if not (activation and inputs):
+            return pruned
+        choice = networks.MLP(activation, inputs)
+    return pruned.with_about(network=choice.record())
 
 
 def _rank(word: str) -> tuple[str, int]:

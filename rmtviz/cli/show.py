@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rmtviz.formats.base import short
 from rmtviz.words import say
 
 
@@ -64,7 +65,7 @@ def table(result: Any) -> str:
         lines += [
             say(
                 "cli.skipped_line",
-                name=item.name,
+                name=short(item.name),
                 shape="×".join(map(str, item.shape)) or "–",
                 dtype=item.dtype,
                 reason=say(f"skipped.{item.reason}"),
@@ -80,7 +81,7 @@ def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
 
     rows = [
         {
-            "name": cut.name,
+            "name": short(cut.name),
             "rank": f"{cut.rank_before} → {cut.rank_after}",
             "weights": f"{cut.parameters_before:,} → {cut.parameters_after:,}",
             "form": say(f"prune.form.{cut.form}"),
@@ -126,7 +127,7 @@ def _row(layer: Any) -> dict[str, str]:
         return "–" if values[key] is None else format(values[key], form)
 
     return {
-        "name": layer.name,
+        "name": short(layer.name),
         "shape": "{} × {}".format(*values["shape"]),
         "sigma": number("sigma", ".4g"),
         "bulk_edge": number("bulk_edge", ".4g"),

@@ -50,6 +50,10 @@ class MLP:
             if name not in table:
                 raise BadOption("unknown_name", name=name, known=", ".join(table))
 
+    def record(self) -> dict[str, str]:
+        """Return what a checkpoint's record says under "network": how it runs."""
+        return {"name": "mlp", "activation": self.activation, "inputs": self.inputs}
+
     def __call__(self, checkpoint: Checkpoint) -> Network:
         """Return the network of these weights, computed in float32 whatever they are stored in.
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from rmtviz import figures, formats, networks, pruning, report, verdict
+from rmtviz import figures, formats, layers, networks, pruning, report, verdict
 from rmtviz.analysis import Analysis
-from rmtviz.errors import CannotRun, DataRefused
+from rmtviz.errors import CannotRun, DataRefused, OrderUnknown
 from rmtviz.evaluation import Evaluation
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
@@ -16,9 +16,10 @@ from rmtviz.words import say
 
 def run_or_reason(model: Model) -> Running | CannotRun | DataRefused:
     """Return the model as a network that runs, or why it does not."""
-    chosen = st.session_state.get("run_activation"), st.session_state.get("run_inputs")
+    activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
+    order = st.session_state.get("orders", {}).get(model.digest)
     try:
-        run = running.running(model, *chosen)
+        run = running.running(model, activation, inputs, order)
     except (CannotRun, DataRefused) as reason:
         return reason
     how_it_runs(run)
@@ -46,11 +47,39 @@ def steps(digest: str) -> None:
 def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str, rank: int) -> None:
     """Say why no accuracy can be shown; what a cut removes of the weights stands in its place."""
     st.info(reason.do, title=reason.what, icon=":material/info:")
+    if isinstance(reason, OrderUnknown):
+        _ask_order(analysis)
+    elif reason.key == "perhaps_factored":
+        _ask_pairs()
     widgets.chart(
         figures.removed(analysis[layer], rank, session.mode()),
         "error-against-rank",
         say("prune.error_alt", layer=layer),
     )
+
+
+def _ask_order(analysis: Analysis) -> None:
+    """Ask in which order the layers follow; the answer holds for this network."""
+    names = [layer.name for layer in analysis]
+    chosen = st.multiselect(say("prune.order"), names, help=say("prune.order_help"))
+    if len(chosen) == len(names):
+        orders = st.session_state.setdefault("orders", {})
+        orders[analysis.digest] = tuple(chosen)
+        st.rerun()
+
+
+def _ask_pairs() -> None:
+    """Ask whether pairs of narrow layers are one layer each; the answer makes a new model."""
+    one, two = st.columns(2)
+    model = session.current()
+    pairs = layers.suspected_pairs(model.checkpoint)
+    factored: tuple[str, ...]
+    for key, place, factored in (("pairs_one", one, pairs), ("pairs_two", two, ())):
+        if place.button(say(f"prune.{key}"), width="stretch"):
+            session.choose(
+                session.library().add(model.checkpoint.with_about(factored=list(factored)))
+            )
+            st.rerun()
 
 
 def how_it_runs(run: Running) -> None:
@@ -227,6 +256,7 @@ def test(run: Running, plan: PruningPlan) -> Trial | None:
 
 def take_away(
     model: Model,
+    run: Running | None,
     analysis: Analysis,
     plan: PruningPlan,
     sizes: tuple[Size, Size],
@@ -244,7 +274,7 @@ def take_away(
     stem = model.spectra.model.source.rpartition(".")[0] or model.spectra.model.source
     st.download_button(
         say("prune.download"),
-        lambda: formats.write(running.checkpoint(model, plan), chosen),
+        lambda: formats.write(running.recorded(model, plan, run), chosen),
         f"{stem}-pruned{formats.FORMATS[chosen].suffix}",
         icon=":material/download:",
         on_click="ignore",

@@ -8,6 +8,7 @@ nothing is lost with the server, and a finished run's weights need no memory.
 import json
 import logging
 import os
+import re
 import secrets
 import threading
 import time
@@ -35,6 +36,9 @@ POINTS = 400
 
 TICK = 0.2
 """Seconds between two snapshots within an epoch."""
+
+TOKEN = re.compile(r"run-[A-Za-z0-9_-]{16}")
+"""What a run's token looks like; nothing else becomes a path."""
 
 log = logging.getLogger("rmtviz")
 
@@ -260,7 +264,7 @@ class Registry:
 
     def _from_disk(self, token: str) -> Run | None:
         """Return a run that another server process began: done, or interrupted."""
-        if not token.startswith("run-") or Path(token).name != token:
+        if not TOKEN.fullmatch(token):
             return None
         recipe_file = self._folder / token / "recipe.json"
         if not recipe_file.is_file():

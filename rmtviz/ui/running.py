@@ -28,7 +28,12 @@ class Running:
         return self.dataset.split(split, foreign=self.foreign)
 
 
-def running(model: Model, activation: str | None = None, inputs: str | None = None) -> Running:
+def running(
+    model: Model,
+    activation: str | None = None,
+    inputs: str | None = None,
+    order: tuple[str, ...] | None = None,
+) -> Running:
     """Return the model as a network that runs, its open choices found on selection images.
 
     Raises:
@@ -39,11 +44,16 @@ def running(model: Model, activation: str | None = None, inputs: str | None = No
     def make() -> Running:
         dataset, foreign = datasets.of(model.checkpoint)
         choice = networks.detect(
-            model.checkpoint, dataset, foreign, activation=activation, inputs=inputs
+            model.checkpoint,
+            dataset,
+            foreign,
+            activation=activation,
+            inputs=inputs,
+            order=order,
         )
         return Running(model, choice, choice(model.checkpoint), dataset, foreign)
 
-    return model.memo(("running", activation, inputs), make)
+    return model.memo(("running", activation, inputs, order), make)
 
 
 def whole(run: Running) -> Evaluation:
@@ -105,6 +115,12 @@ def factors(model: Model, layer: str) -> Factors:
 def checkpoint(model: Model, plan: PruningPlan) -> Checkpoint:
     """Return the pruned checkpoint."""
     return pruning.apply(model.checkpoint, plan, _cut(model, plan))
+
+
+def recorded(model: Model, plan: PruningPlan, run: Running | None) -> Checkpoint:
+    """Return the pruned checkpoint with how the whole network runs in its record."""
+    pruned = checkpoint(model, plan)
+    return pruned.with_about(network=run.choice.record()) if run else pruned
 
 
 def _cut(model: Model, plan: PruningPlan) -> dict[str, Factors]:

@@ -116,7 +116,8 @@ def _plain(value: Any) -> Any:
 @pytest.fixture(autouse=True)
 def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs go to a folder of this test, and none outlives it."""
-    monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path))
+    (tmp_path / "runs").mkdir()
     jobs.registry.cache_clear()
     yield
     for run in list(jobs.registry()._runs.values()):

@@ -53,7 +53,9 @@ def test_spectra_through_json_are_the_same(checkpoint: Checkpoint) -> None:
 def test_digest_knows_the_content_and_not_the_container(checkpoint: Checkpoint, seed: int) -> None:
     names = [list(checkpoint)[i] for i in np.random.default_rng(seed).permutation(len(checkpoint))]
     arrays = {name: checkpoint[name] for name in names}
-    same = Checkpoint.of({k: np.asfortranarray(v) for k, v in arrays.items()}, source="b", format="x")
+    same = Checkpoint.of(
+        {k: np.asfortranarray(v) for k, v in arrays.items()}, source="b", format="x"
+    )
     assert same.digest == checkpoint.digest
     if not names:
         return

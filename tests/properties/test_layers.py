@@ -56,9 +56,7 @@ def test_numbered_names_decide(dims: list[int], form: str, seed: int) -> None:
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=8, unique=True), seeds)
 def test_shapes_decide_where_names_say_nothing(dims: list[int], seed: int) -> None:
     words = shuffled(["query", "head", "stem", "neck", "tail", "body", "top"], seed)
-    expected = [
-        linear(name, *x.shape) for x, name in zip(network(dims), words, strict=False)
-    ]
+    expected = [linear(name, *x.shape) for x, name in zip(network(dims), words, strict=False)]
     assert layers.chain(shuffled(expected, seed + 1)) == tuple(expected)
 
 

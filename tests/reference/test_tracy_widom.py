@@ -91,7 +91,13 @@ def painleve():
         )
     ]
     solution = solve_ivp(
-        slopes, (start, -4.5), [ai, slope, *rest], "DOP853", rtol=1e-13, atol=1e-16, dense_output=True
+        slopes,
+        (start, -4.5),
+        [ai, slope, *rest],
+        "DOP853",
+        rtol=1e-13,
+        atol=1e-16,
+        dense_output=True,
     )
     assert solution.success
 

@@ -30,7 +30,8 @@ with left:
     if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
         plan = cutting.trial(analysis, plan, layer)
 before, after = running.sizes(model, plan)
-read = (running.whole(run), running.pruned(run, plan)) if isinstance(run, Running) else None
+runs = run if isinstance(run, Running) else None
+read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
 with head:
     st.subheader(verdict.of_plan(before, after, read), anchor=False)
     cutting.numbers(before, after, read)
@@ -41,5 +42,5 @@ with left:
         cutting.no_accuracy(run, analysis, layer, plan[layer].rank_after)
 with right:
     cutting.table(analysis, plan)
-    tested = cutting.test(run, plan) if isinstance(run, Running) else None
-    cutting.take_away(model, analysis, plan, (before, after), read, tested)
+    tested = cutting.test(runs, plan) if runs else None
+    cutting.take_away(model, runs, analysis, plan, (before, after), read, tested)

@@ -1,0 +1,153 @@
+"""Uploads: good files become the current network, bad ones get a sentence and a way out."""
+
+import re
+
+import numpy as np
+import pytest
+
+from rmtviz import formats, verdict
+from rmtviz.fits import BEMA
+from rmtviz.ui import session
+from rmtviz.ui.library import SAMPLES
+from rmtviz.words import say
+
+NAMES = {"safetensors": "mine.safetensors", "pytorch": "mine.pt", "npz": "mine.npz"}
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_a_good_file_becomes_the_current_network(visit, network, packed, form: str):
+    tensors = network(60, 40, 24)
+    content = packed(tensors, form)
+    visitor = visit().upload(NAMES[form], content)
+    assert visitor.errors == []
+    assert visitor.model not in SAMPLES
+    assert visitor.at.query_params["model"] == visitor.model
+    checkpoint = formats.read(content, NAMES[form])
+    assert f"{NAMES[form]} · 2 layers · 3,424 parameters" in visitor.at.caption[0].value
+    assert checkpoint.digest[:8] in visitor.at.caption[0].value
+    table = visitor.at.dataframe(key="layer_map").value
+    assert list(table["shape"]) == ["40 × 60", "24 × 40"]
+
+
+def test_the_own_network_is_there_on_every_page_and_by_its_link(visit, network, packed):
+    visitor = visit().upload("mine.safetensors", packed(network(60, 40, 24)))
+    assert "mine.safetensors" in visitor.at.segmented_control(key="model_choice").options
+    for page in ("prune", "train", "explore"):
+        assert visitor.go(page).model == visitor.model
+    visitor.choose("model_choice", "untrained")
+    assert visitor.model == "untrained"
+    key = visitor.at.segmented_control(key="model_choice").options
+    assert "mine.safetensors" in key
+
+
+def test_another_visitor_sees_it_by_its_link_only(visit, network, packed):
+    first = visit().upload("secret-plan.safetensors", packed(network(60, 40, 24)))
+    assert "secret-plan" not in str(visit().at.segmented_control(key="model_choice").options)
+    assert "secret-plan" in visit(model=first.model).words
+
+
+def test_the_file_itself_is_not_kept_in_the_session(visit, network, packed):
+    visitor = visit().upload("mine.npz", packed(network(60, 40, 24), "npz"))
+    kept = visitor.at.session_state.to_dict().values()
+    assert not any(isinstance(value, bytes) or hasattr(value, "getvalue") for value in kept)
+
+
+@pytest.fixture
+def bad(network, packed):
+    good = packed(network(60, 40, 24))
+    return {
+        "page.safetensors": (b"<!DOCTYPE html><html><title>404</title></html>", "is_html"),
+        "empty.pt": (b"", "is_empty"),
+        "noise.npz": (np.random.default_rng(0).bytes(5_000), "is_unknown"),
+        "cut.safetensors": (good[:-100], None),
+        "cut.pt": (packed(network(60, 40, 24), "pytorch")[:-100], None),
+        "list.txt": (b"1 2 3\n4 5 6\n" * 20, "is_text"),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["page.safetensors", "empty.pt", "noise.npz", "cut.safetensors", "cut.pt", "list.txt"],
+)
+def test_a_bad_file_gets_one_sentence_and_a_way_out(visit, bad, sentence, name: str):
+    content, key = bad[name]
+    visitor = visit(model="noisy").upload(name, content)
+    ((what, do),) = visitor.errors
+    assert re.escape(name) in re.escape(what)
+    assert do
+    if key:
+        assert sentence(f"error.{key}.what").fullmatch(what)
+    assert "Traceback" not in visitor.words
+    assert not re.search(r"\b\w+(Error|Exception)\b", what + do)
+    assert visitor.model == "noisy"
+    assert visitor.run().errors == []
+
+
+def test_after_a_bad_file_a_good_one_can_be_opened(visit, network, packed):
+    visitor = visit().upload("empty.pt", b"")
+    assert len(visitor.errors) == 1
+    visitor.upload("mine.safetensors", packed(network(60, 40, 24)))
+    assert visitor.errors == []
+    assert "mine.safetensors" in visitor.words
+
+
+def test_words_from_a_file_are_shown_as_they_are(visit):
+    text = b"See ![badge](https://example.org/badge.svg) and *stars* <b>bold</b> $x$ :smile:\n" * 3
+    ((what, _),) = visit().upload("READ*ME*.md", text).errors
+    assert "![badge](" not in what
+    assert re.search(r"(?<!\\)[*$]", what) is None
+
+
+def test_a_file_without_layers_says_so(visit, packed):
+    content = packed({"running_mean": np.ones(5, np.float32)})
+    visitor = visit().upload("buffers.safetensors", content)
+    assert say("verdict.model_empty") in visitor.words
+    assert say("verdict.model_empty") in visitor.go("prune").words
+    visitor.go("train")
+
+
+def test_a_layer_with_nan_is_listed_and_the_others_analysed(visit, network, packed):
+    tensors = network(60, 40, 24)
+    tensors["0.weight"][3, 3] = np.nan
+    visitor = visit().upload("diverged.safetensors", packed(tensors))
+    assert list(visitor.at.dataframe(key="layer_map").value["name"]) == ["1"]
+    reasons = visitor.at.dataframe[1].value[say("explore.column.reason")]
+    assert say("skipped.not_finite") in list(reasons)
+    assert say("error.weights_not_finite.what", name="0.weight") in visitor.go("prune").words
+
+
+def test_small_layers_have_a_picture_and_no_law(visit, packed):
+    rng = np.random.default_rng(1)
+    tensors = {
+        "a.weight": rng.standard_normal((10, 8)).astype(np.float32),
+        "b.weight": rng.standard_normal((1, 10)).astype(np.float32),
+        "c.weight": np.zeros((30, 40), np.float32),
+    }
+    visitor = visit().upload("small.safetensors", packed(tensors))
+    assert say("verdict.model_unfitted", layers=3) in visitor.words
+    for layer in ("a", "b", "c"):
+        visitor.choose("layer", layer)
+        assert say("explore.formula_none") in visitor.words
+        assert visitor.figure("spectrum")["data"]
+    visitor.go("prune")
+    for layer in ("a", "b", "c"):
+        visitor.choose("layer", layer)
+        assert visitor.figure("error-against-rank")["data"]
+
+
+def test_a_model_that_was_forgotten_is_said_and_a_sample_shown(visit, network, packed):
+    visitor = visit().upload("mine.safetensors", packed(network(60, 40, 24)))
+    library = session.library()
+    library._models.pop(visitor.model)
+    visitor.run()
+    assert [warning.value for warning in visitor.at.warning] == [say("app.model_gone")]
+    assert visitor.model in SAMPLES
+
+
+def test_the_verdict_is_that_of_the_library(visit, network, packed):
+    content = packed(network(60, 40, 24))
+    visitor = visit().upload("mine.safetensors", content)
+    from rmtviz import analyze
+
+    expected = analyze(formats.read(content), BEMA())
+    assert visitor.at.subheader[0].value == verdict.of_model(expected)

@@ -1,0 +1,259 @@
+"""`rmtviz analyze`: a table or JSON on stdout, refusals as two lines on stderr and exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import safetensors.numpy
+from click.testing import CliRunner, Result
+
+import rmtviz
+from rmtviz import verdict
+from rmtviz.cli import main, parse
+from rmtviz.cli.show import columns, progress
+from rmtviz.errors import BadOption
+from rmtviz.fits import BEMA, METHODS, KritchmanNadler
+from rmtviz.words import say
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of two layers with spikes, one too small, and tensors that are no layers."""
+    rng = np.random.default_rng(5)
+    first, second = rng.normal(size=(50, 90)), rng.normal(size=(40, 50))
+    first[:3] += 2.0
+    second[[0, 1], [0, 1]] += 50.0
+    path = tmp_path_factory.mktemp("cli") / "weights.safetensors"
+    arrays = {
+        "net.0.weight": first.astype(np.float32),
+        "net.0.bias": np.zeros(50, np.float32),
+        "net.2.weight": second.astype(np.float16),
+        "net.4.weight": rng.normal(size=(10, 40)).astype(np.float32),
+        "conv.weight": np.zeros((4, 3, 5, 5), np.float32),
+    }
+    safetensors.numpy.save_file(arrays, path)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["analyze", *map(str, arguments)])
+
+
+def record(*arguments: object) -> dict:
+    """The JSON of a run; NaN and infinity are not JSON."""
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    return json.loads(result.stdout, parse_constant=refuse)
+
+
+def assert_refused(result: Result) -> None:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert 1 <= len(lines) <= 2
+    assert all(lines)
+    assert "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_table_has_a_row_a_layer_a_verdict_and_what_was_skipped(weights: Path) -> None:
+    result = run(weights)
+    analysis = rmtviz.analyze(weights)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == say(
+        "cli.file", source="weights.safetensors", format="safetensors", parameters=7250, bytes=25000
+    )
+    heads = lines[2].split("  ")
+    assert heads[0].strip() == say("cli.column.name")
+    rows = {line.split()[0]: line for line in lines[3:6]}
+    assert list(rows) == ["net.0", "net.2", "net.4"]
+    for layer in analysis:
+        number = "–" if layer.sigma is None else f"{layer.sigma:.4g}"
+        assert number in rows[layer.name].split()
+        assert "{} × {}".format(*layer.layer.shape) in rows[layer.name]
+    assert verdict.of_model(analysis) in lines
+    assert f"net.4: {verdict.of_layer(analysis['net.4'])}" in lines
+    assert lines.index(say("cli.skipped")) == len(lines) - 3
+    assert "conv.weight" in lines[-2]
+    assert "4×3×5×5" in lines[-2]
+    assert say("skipped.convolution") in lines[-2]
+    assert "net.0.bias" in lines[-1]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_json_is_the_analysis(weights: Path, name: str) -> None:
+    expected = rmtviz.analyze(weights, METHODS[name]()).to_dict()
+    assert record(weights, "--method", name) == json.loads(json.dumps(expected))
+
+
+def test_the_default_is_bema(weights: Path) -> None:
+    assert record(weights) == record(weights, "--method", "bema")
+    assert record(weights)["method"] == "bema"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (["--option", "bema.alpha=0.3"], BEMA(alpha=0.3)),
+        (["--option", "bema.alpha=0.3", "--option", "bema.level=.5"], BEMA(0.3, 0.5)),
+        (
+            ["--method", "kritchman-nadler", "--option", "kritchman-nadler.level=0.9"],
+            KritchmanNadler(0.9),
+        ),
+    ],
+)
+def test_options_reach_the_method(weights: Path, arguments: list[str], method) -> None:
+    found = record(weights, *arguments)
+    assert found == json.loads(json.dumps(rmtviz.analyze(weights, method).to_dict()))
+    assert found["options"] == {key: getattr(method, key) for key in found["options"]}
+    assert found["layers"] != rmtviz.analyze(weights, type(method)()).to_dict()["layers"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--method", "bima"],
+        ["--method", ""],
+        ["--method", "BEMA"],
+        ["--option", "bema.alpha"],
+        ["--option", "alpha=0.3"],
+        ["--option", "=0.3"],
+        ["--option", ".alpha=0.3"],
+        ["--option", "bema.=0.3"],
+        ["--option", "bema.alpha=nine"],
+        ["--option", "bema.alpha="],
+        ["--option", "bema.alpha=0.9"],
+        ["--option", "bema.alpha=nan"],
+        ["--option", "bema.beta=0.1"],
+        ["--option", "kritchman-nadler.level=0.2"],
+        ["--method", "kritchman-nadler", "--option", "bema.alpha=0.3"],
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_wrong_methods_and_options_are_refused(
+    weights: Path, arguments: list[str], form: list[str]
+) -> None:
+    assert_refused(run(weights, *arguments, *form))
+
+
+BROKEN = {
+    "empty.pt": b"",
+    "text.safetensors": b"these are no weights\n",
+    "page.npz": b"<html><body>404</body></html>",
+    "cut.npz": b"PK\x03\x04" + bytes(40),
+    "pickle.pt": b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00exit\x85R.",
+    "zeros.pth": bytes(5000),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(BROKEN[name])
+    result = run(path, "--json")
+    assert_refused(result)
+    assert name in result.stderr
+
+
+def test_a_cut_file_a_folder_and_no_file_are_refused(tmp_path: Path, weights: Path) -> None:
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(weights.read_bytes()[:-100])
+    for path in (cut, tmp_path, tmp_path / "nothing.pt", tmp_path / ("x" * 300)):
+        assert_refused(run(path))
+
+
+def test_a_file_without_layers_is_no_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "biases.safetensors"
+    safetensors.numpy.save_file({"bias": np.zeros(4, np.float32)}, path)
+    result = run(path)
+    assert result.exit_code == 0
+    assert say("verdict.model_empty") in result.stdout
+    assert record(path)["layers"] == []
+
+
+def test_layers_that_are_not_finite_or_without_a_bulk_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    nan = np.full((30, 30), np.nan, np.float32)
+    arrays = {"a.weight": nan, "b.weight": np.eye(30, dtype=np.float32)}
+    safetensors.numpy.save_file(arrays, path)
+    result = run(path)
+    assert result.exit_code == 0
+    assert say("skipped.not_finite") in result.stdout
+    assert say("status.degenerate", p=30, rank=30) in result.stdout
+    assert "nan" not in result.stdout
+    found = record(path)
+    assert [layer["sigma"] for layer in found["layers"]] == [None]
+    assert [item["reason"] for item in found["skipped"]] == ["not_finite"]
+
+
+def test_help_and_version_are_there() -> None:
+    for arguments in (["--help"], ["analyze", "--help"], ["app", "--help"], ["--version"]):
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.stderr) == (0, "")
+    assert rmtviz.__version__ in CliRunner().invoke(main, ["--version"]).stdout
+    assert isinstance(main, click.Group)
+
+
+def test_parse_sorts_options_by_owner() -> None:
+    assert parse(["bema.alpha=0.25", "bema.a-b=x=y"], ["bema", "energy"]) == {
+        "bema": {"alpha": "0.25", "a_b": "x=y"},
+        "energy": {},
+    }
+    with pytest.raises(BadOption) as refusal:
+        parse(["bema.alpha=0.25"], ["energy"])
+    assert refusal.value.key == "option_unused"
+
+
+def test_columns_are_aligned() -> None:
+    rows = [{"name": "a", "spikes": "1"}, {"name": "long.name", "spikes": "1000000"}]
+    lines = columns(rows)
+    assert [
+        line.index(end) + len(end) for line, end in zip(lines[1:], ["1", "1000000"], strict=True)
+    ] == [len(lines[2])] * 2
+    assert lines[0].startswith(say("cli.column.name"))
+    assert columns([]) == []
+
+
+def test_no_bar_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("x") as tick:
+        for step in range(5):
+            tick(step, 4)
+    assert capsys.readouterr() == ("", "")
+
+
+def program(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    code = "from rmtviz.cli import main; main(prog_name='rmtviz')"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        **options,
+    )
+
+
+def test_a_real_run_prints_json_from_another_folder(weights: Path, tmp_path: Path) -> None:
+    done = program("analyze", weights, "--json", "--method", "kritchman-nadler", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = rmtviz.analyze(weights, KritchmanNadler()).to_dict()
+    assert json.loads(done.stdout) == json.loads(json.dumps(expected))
+
+
+def test_a_real_refusal_is_two_lines(tmp_path: Path) -> None:
+    done = program("analyze", "nothing.pt", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 2
+    assert "nothing.pt" in done.stderr
+    assert "Traceback" not in done.stderr
