@@ -22,15 +22,15 @@ EMBEDDING = re.compile(r"(^|[._])(tok|word|position|pos)?_?(wte|wpe|emb|embed|em
 """Own names of tables whose rows are looked up and not multiplied."""
 
 
-def _linear(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-    return np.asarray(parts[0], dtype=np.float64)
+def _linear(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+    return parts[0]
 
 
-def _factored(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+def _factored(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
     return np.asarray(parts[1], dtype=np.float64) @ np.asarray(parts[0], dtype=np.float64)
 
 
-KINDS: Mapping[str, Callable[[Sequence[NDArray[np.floating]]], NDArray[np.float64]]] = {
+KINDS: Mapping[str, Callable[[Sequence[NDArray[np.floating]]], NDArray[np.floating]]] = {
     "linear": _linear,
     "factored": _factored,
 }
@@ -46,8 +46,8 @@ class Layer:
     tensors: tuple[str, ...]
     shape: tuple[int, int]
 
-    def matrix(self, checkpoint: Checkpoint) -> NDArray[np.float64]:
-        """Return the layer's matrix in float64."""
+    def matrix(self, checkpoint: Checkpoint) -> NDArray[np.floating]:
+        """Return the layer's matrix, in the numbers in which it is stored."""
         return KINDS[self.kind]([checkpoint[name] for name in self.tensors])
 
     def parameters(self, checkpoint: Checkpoint) -> int:

@@ -126,18 +126,18 @@ class Factors:
         """Decompose a matrix through the eigenvectors of the Gram matrix of its smaller side.
 
         The other side follows without an inverse where a value is zero: its direction is zero.
-        All is computed at a largest entry of 1, so that no square underflows.
+        All is computed at a largest entry between ½ and 1, so that no square underflows.
         """
         tall = matrix.shape[0] > matrix.shape[1]
-        unit = float(np.abs(matrix).max()) or 1.0
-        wide = (matrix.T if tall else matrix) / unit
+        _, exponent = np.frexp(np.abs(matrix).max())
+        wide = np.ldexp(matrix.T if tall else matrix, -exponent)
         _, vectors = np.linalg.eigh(wide @ wide.T)
         near = vectors[:, ::-1]
         scaled = near.T @ wide
         values = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
         far = (scaled / np.where(values > 0, values, 1.0)[:, None]).T
         left, right = (far, near) if tall else (near, far)
-        return cls(left, unit * values, right)
+        return cls(left, np.ldexp(values, exponent), right)
 
     def truncated(self, rank: int) -> Array:
         """Return the best approximation of this rank (Eckart and Young 1936), m × n."""
@@ -195,7 +195,7 @@ def plan(
 
 def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
     """Return a layer's factors: the slow part of a cut, the same for every rank."""
-    return Factors.of(layer.matrix(checkpoint))
+    return Factors.of(layer.matrix(checkpoint).astype(np.float64))
 
 
 def apply(

@@ -8,12 +8,17 @@ eigenvalues; people are shown singular values unless they ask for eigenvalues.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+
+BLOCK = 2**20
+"""So many entries of a matrix are converted to float64 at a time."""
 
 
 class NotFiniteError(ValueError):
@@ -55,23 +60,17 @@ class Spectrum:
         """
         if matrix.ndim != 2 or not matrix.size:
             raise ValueError(f"a matrix has two sides, both at least 1, not {matrix.shape}")
-        wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-        wide = np.ascontiguousarray(wide, dtype=np.float64)
-        scale = float(np.abs(wide).max())
-        if not math.isfinite(scale * scale * wide.size):
-            raise NotFiniteError("the matrix has NaN or infinite entries, or far too large ones")
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        if scale == 0:
+        wide = matrix if shape[0] <= shape[1] else matrix.T
+        unit = _unit(wide)
+        if unit == 0:
             return cls(np.zeros(len(wide)), shape)
-        unit = 1.0 if 1e-100 < scale < 1e100 else scale
-        if unit != 1.0:
-            wide = wide / unit
-        gram = np.linalg.eigvalsh(wide @ wide.T)[::-1]
+        gram = np.asarray(np.linalg.eigvalsh(_gram(wide, unit))[::-1], dtype=np.float64)
         if gram[-1] > 1e-12 * gram[0]:
-            values = np.sqrt(gram)
-        else:
-            values = np.linalg.svd(wide, compute_uv=False)
-        return cls(unit * values, shape)
+            return cls(unit * np.sqrt(gram), shape)
+        full = np.asarray(wide, dtype=np.float64) / unit
+        values = np.linalg.svd(full, compute_uv=False)
+        return cls(np.asarray(unit * values, dtype=np.float64), shape)
 
     @classmethod
     def gaussian(
@@ -125,3 +124,32 @@ class Spectrum:
     def singular(self, eigenvalue: float) -> float:
         """Return the singular value √(n λ) of an eigenvalue λ."""
         return math.sqrt(self.n * eigenvalue)
+
+
+def _blocks(wide: NDArray[np.floating]) -> Iterator[Array]:
+    """Yield the columns in float64, a few at a time, so that no second copy of all is made."""
+    step = max(1, BLOCK // len(wide))
+    for start in range(0, wide.shape[1], step):
+        yield np.asarray(wide[:, start : start + step], dtype=np.float64)
+
+
+def _unit(wide: NDArray[np.floating]) -> float:
+    """Return what to divide by so that squares neither overflow nor vanish: 1, or the largest.
+
+    Raises:
+        NotFiniteError: NaN or infinite entries, or so large that their squares are.
+    """
+    peaks = [float(np.abs(block).max()) for block in _blocks(wide)]
+    largest = math.nan if any(map(math.isnan, peaks)) else max(peaks)
+    if not math.isfinite(largest * largest * wide.size):
+        raise NotFiniteError("the matrix has NaN or infinite entries, or far too large ones")
+    return 1.0 if 1e-100 < largest < 1e100 else largest
+
+
+def _gram(wide: NDArray[np.floating], unit: float) -> Array:
+    """Return the Gram matrix of the rows in float64, in units of the square of `unit`."""
+    total = np.zeros((len(wide), len(wide)))
+    for block in _blocks(wide):
+        scaled = block if unit == 1.0 else block / unit
+        total += scaled @ scaled.T
+    return total

@@ -46,7 +46,7 @@ def steps(digest: str) -> None:
 
 def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str, rank: int) -> None:
     """Say why no accuracy can be shown; what a cut removes of the weights stands in its place."""
-    st.info(reason.do, title=reason.what, icon=":material/info:")
+    widgets.refusal(reason, st.info, ":material/info:")
     if isinstance(reason, OrderUnknown):
         _ask_order(analysis)
     elif reason.key == "perhaps_factored":
@@ -181,10 +181,12 @@ def slider(analysis: Analysis, plan: PruningPlan, layer: str) -> None:
     def moved() -> None:
         plans.set_rank(analysis.digest, layer, st.session_state["rank"])
 
+    most = analysis[layer].spectrum.p
     st.slider(
         say("prune.rank"),
         1,
-        analysis[layer].spectrum.p,
+        max(most, 2),
+        disabled=most < 2,
         key="rank",
         on_change=moved,
         help=say("prune.rank_help"),
@@ -209,7 +211,7 @@ def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
 def trial(analysis: Analysis, plan: PruningPlan, layer: str) -> PruningPlan:
     """Draw the trial of one layer, cut alone, with keep and roll back; return its plan."""
     rank = plan[layer].rank_after
-    st.markdown(say("prune.trial_help", layer=layer, rank=rank))
+    st.markdown(say("prune.trial_help", layer=widgets.plain(layer), rank=rank))
     keep, back = st.columns(2)
     keep.button(
         say("prune.keep"),

@@ -15,6 +15,8 @@ from rmtviz.words import say
 if TYPE_CHECKING:
     from rmtviz.training import Training
 
+Points = list[tuple[float, str, float]]
+
 REFRESH = 0.5
 """Seconds between two looks at a run that is at work."""
 
@@ -65,7 +67,7 @@ def recipe() -> "Training | None":
             seed=int(seed),
         )
     except BadOption as refusal:
-        st.error(refusal.do, title=refusal.what)
+        widgets.refusal(refusal)
         return None
 
 
@@ -148,32 +150,31 @@ def _curves(shot: Snapshot, mode: str) -> None:
     """Draw loss, accuracy and learnt rank over the epochs, side by side."""
     colours = MODES[mode]
     training, selection = say("train.column_training"), say("train.column_selection")
-    loss = [(epoch, "", value) for epoch, value in shot.losses]
-    accuracy = [
+    loss: Points = [(epoch, "", value) for epoch, value in shot.losses]
+    accuracy: Points = [
         (row["epoch"], name, row[key])
         for row in shot.rows
         for name, key in ((training, "train_accuracy"), (selection, "selection_accuracy"))
     ]
-    rank = [
+    rank: Points = [
         (epoch, name, value)
         for epoch, ranks in enumerate(shot.ranks)
         for name, value in ranks.items()
         if value is not None
     ]
     plain = [colours.ink, colours.learnt, colours.muted]
-    for place, name, points, form in zip(
-        st.columns(3),
-        ("loss", "accuracy", "rank"),
-        (loss, accuracy, rank),
-        (".2f", ".0%", "d"),
-        strict=True,
-    ):
+    charts: tuple[tuple[str, Points, str], ...] = (
+        ("loss", loss, ".2f"),
+        ("accuracy", accuracy, ".0%"),
+        ("rank", rank, "d"),
+    )
+    for place, (name, points, form) in zip(st.columns(3), charts, strict=True):
         with place.container(border=True):
             st.caption(say(f"train.{name}_chart"))
             _lines(points, form, plain if name == "loss" else plain[1:], say(f"train.{name}_alt"))
 
 
-def _lines(points: list[tuple[float, str, float]], form: str, colours: list[str], alt: str) -> None:
+def _lines(points: Points, form: str, colours: list[str], alt: str) -> None:
     """Draw lines through (epoch, name, value); the axis fits the values, not zero."""
     names = list(dict.fromkeys(name for _, name, _ in points))
     spec: dict[str, Any] = {

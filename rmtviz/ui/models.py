@@ -4,7 +4,7 @@ import streamlit as st
 
 from rmtviz import formats
 from rmtviz.errors import RmtvizError
-from rmtviz.ui import session
+from rmtviz.ui import session, widgets
 from rmtviz.ui.library import SAMPLES, Model, sample
 from rmtviz.words import say
 
@@ -29,13 +29,13 @@ def bar() -> None:
         with st.popover(say("app.open"), icon=":material/upload_file:"):
             _upload()
     if problem := st.session_state.pop("upload_problem", None):
-        st.error(problem.do, title=problem.what, icon=":material/error:")
+        widgets.refusal(problem)
 
 
 def describe(model: Model) -> str:
     """Return one line about a model: what it is, and its size."""
     facts = model.spectra.model
-    about = say(f"app.sample.{model.key}") if model.key in SAMPLES else facts.source
+    about = say(f"app.sample.{model.key}") if model.key in SAMPLES else widgets.plain(facts.source)
     return say(
         "app.model_line",
         about=about,
@@ -47,7 +47,9 @@ def describe(model: Model) -> str:
 
 
 def _title(model: Model) -> str:
-    return say(f"app.sample_title.{model.key}") if model.key in SAMPLES else model.title
+    if model.key in SAMPLES:
+        return say(f"app.sample_title.{model.key}")
+    return widgets.plain(model.title)
 
 
 def _chosen() -> None:

@@ -49,7 +49,7 @@ def run() -> None:
 def failed(error: Exception) -> None:
     """Tell the visitor what went wrong and what to do; the details go to the server's log."""
     if isinstance(error, RmtvizError):
-        st.error(error.do, title=error.what, icon=":material/error:")
+        widgets.refusal(error)
         return
     number = secrets.token_hex(3)
     log.exception("incident %s", number, exc_info=error)

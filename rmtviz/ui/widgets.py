@@ -1,7 +1,8 @@
 """Small parts that several pages share."""
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,31 @@ import streamlit as st
 
 from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
+from rmtviz.errors import RmtvizError
 from rmtviz.words import say
+
+SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
+"""What Markdown may take for a mark."""
 
 
 def page(name: str) -> Path:
     """Return the file of a page, as navigation knows it."""
     return Path(__file__).parent / "pages" / f"{name}.py"
+
+
+def plain(words: str) -> str:
+    """Return words from a file so that they are shown as they are, not as Markdown.
+
+    An image in them would make the browser ask another server.
+    """
+    return SIGNS.sub(r"\\\g<0>", words)
+
+
+def refusal(
+    problem: RmtvizError, draw: Callable[..., Any] = st.error, icon: str = ":material/error:"
+) -> None:
+    """Say what went wrong and the way out."""
+    draw(plain(problem.do), title=plain(problem.what), icon=icon)
 
 
 def strategy(table: Mapping[str, type], key: str) -> Any:

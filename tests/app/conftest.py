@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 import time
@@ -72,20 +73,27 @@ class Visitor:
             self.run()
         return self
 
+    def shown(self, key: str) -> str:
+        """The words in which a choice shows its value, as they stand in the address."""
+        widget = self.at.get_by_key(key)
+        if hasattr(widget, "formatted_values"):
+            return widget.formatted_values[0]
+        return widget.options[widget.index]
+
     @property
     def words(self) -> str:
         """All that the page says outside its tables and charts, a line a thing."""
         at = self.at
-        lists = (at.title, at.subheader, at.caption, at.markdown, at.latex, at.warning, at.info)
+        lists = (at.title, at.subheader, at.caption, at.markdown, at.warning)
         said = [item.value for each in lists for item in each]
-        said += [f"{item.proto.title} {item.value}" for item in (*at.error, *at.info)]
+        said += [f"{item.proto.title}\n{item.value}" for item in (*at.error, *at.info)]
         said += [f"{item.label} {item.value} {item.delta}" for item in at.metric]
-        return "\n".join(said)
+        return _read("\n".join(said))
 
     @property
     def errors(self) -> list[tuple[str, str]]:
         """What went wrong and what to do, of each error on the page."""
-        return [(item.proto.title, item.value) for item in self.at.error]
+        return [(_read(item.proto.title), _read(item.value)) for item in self.at.error]
 
     @property
     def metrics(self) -> dict[str, str]:
@@ -97,8 +105,13 @@ class Visitor:
         return self.at.session_state["model"]
 
     def figure(self, name: str) -> dict[str, Any]:
-        """Return a chart as plotly gets it, its arrays as lists."""
+        """Return a chart as plotly gets it, its arrays as lists, gaps in them as None."""
         return _plain(json.loads(self.at.get_by_key(f"chart_{name}").proto.spec))
+
+
+def _read(markdown: str) -> str:
+    """Return words as they are seen, where a backslash makes a mark a sign like others."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown)
 
 
 def _plain(value: Any) -> Any:
@@ -109,7 +122,8 @@ def _plain(value: Any) -> Any:
     if "bdata" in value:
         array = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
         shape = [int(side) for side in str(value.get("shape", array.size)).split(",")]
-        return array.reshape(shape).tolist()
+        gaps = np.isnan(array) if array.dtype.kind == "f" else False
+        return np.where(gaps, None, array).reshape(shape).tolist()
     return {key: _plain(each) for key, each in value.items()}
 
 
@@ -160,7 +174,7 @@ def network() -> Callable[..., dict[str, np.ndarray]]:
     def made(*sides: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(sum(sides))
         tensors = {}
-        for place, (n, m) in enumerate(zip(sides, sides[1:], strict=False)):
+        for place, (n, m) in enumerate(itertools.pairwise(sides)):
             weight = rng.standard_normal((m, n)) / n**0.5
             for _ in range(2):
                 weight += 4 * np.outer(rng.standard_normal(m), rng.standard_normal(n)) / n

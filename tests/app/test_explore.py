@@ -27,8 +27,13 @@ def spikes(figure):
     return next((t for t in figure["data"] if t.get("mode") == "markers"), None)
 
 
-def lines(figure):
-    return sorted(shape["x0"] for shape in figure["layout"]["shapes"])
+def edges(figure):
+    return sorted(s["x0"] for s in figure["layout"]["shapes"] if s["line"]["dash"] == "dot")
+
+
+def cut(figure):
+    (line,) = (s for s in figure["layout"]["shapes"] if s["line"]["dash"] == "solid")
+    return line["x0"]
 
 
 def chart_words(figure):
@@ -42,19 +47,21 @@ def test_the_page_begins_with_the_verdict_on_the_whole_network(visit, clean):
 def test_the_table_has_a_row_a_layer(visit, clean):
     table = visit().at.dataframe(key="layer_map").value
     assert list(table["name"]) == [layer.name for layer in clean]
-    assert list(table["random"]) == ["84%", "92%", "–"]
+    shares = [layer.bulk_directions for layer in clean]
+    assert list(table["random"]) == ["–" if share is None else f"{share:.0%}" for share in shares]
     assert list(table["ranks"]) == [verdict.ranks(layer) or "–" for layer in clean]
     assert [sum(counts) for counts in table["spectrum"]] == [512, 256, 10]
 
 
 def test_bars_and_spikes_are_all_singular_values(visit, clean):
     figure, values = visit().figure("spectrum"), clean["0"].spectrum.values
-    cut = clean["0"].cut
     far = values[values > figures.spectrum(clean["0"]).layout.xaxis.range[1]]
     assert sum(bars(figure)["y"]) + len(spikes(figure)["x"]) == len(values)
     np.testing.assert_allclose(sorted(spikes(figure)["x"]), sorted(far))
     right_of_cut = [
-        count for x, count in zip(bars(figure)["x"], bars(figure)["y"], strict=True) if x > cut
+        count
+        for x, count in zip(bars(figure)["x"], bars(figure)["y"], strict=True)
+        if x > cut(figure)
     ]
     assert sum(right_of_cut) + len(far) == clean["0"].spikes
 
@@ -75,58 +82,64 @@ def test_the_curve_counts_the_bulk(visit, clean):
 
 def test_edges_and_cut_stand_where_the_fit_puts_them(visit, clean):
     figure, layer = visit().figure("spectrum"), clean["0"]
-    np.testing.assert_allclose(lines(figure), [*layer.edges, layer.cut])
+    np.testing.assert_allclose(edges(figure), layer.edges)
+    assert cut(figure) == pytest.approx(layer.cut)
     assert say("figure.cut", cut=layer.cut) in chart_words(figure)
     assert say("figure.far", far=len(spikes(figure)["x"])) in chart_words(figure)
 
 
 def test_eigenvalues_are_squares_over_n(visit, clean):
-    visitor = visit(scale="eigen")
+    visitor = visit().choose("scale", "eigen")
     figure, layer = visitor.figure("spectrum"), clean["0"]
-    np.testing.assert_allclose(lines(figure), np.square([*layer.edges, layer.cut]) / 784)
+    np.testing.assert_allclose(edges(figure), np.square(layer.edges) / 784)
+    assert cut(figure) == pytest.approx(layer.cut**2 / 784)
     assert figure["layout"]["xaxis"]["title"]["text"] == say("figure.axis_eigen")
     assert sum(bars(figure)["y"]) + len(spikes(figure)["x"]) == 512
 
 
 def test_words_and_formula_are_of_the_chosen_layer(visit, clean):
-    visitor = visit(layer="2")
+    visitor = visit().choose("layer", "2")
     layer = clean["2"]
     for sentence in (verdict.of_layer(layer), verdict.of_range(layer), verdict.of_fit(layer)):
         assert sentence in visitor.words
     formula = " ".join(item.value for item in visitor.at.latex)
-    for number in (f"{layer.sigma:.4f}", f"{layer.edges[1]:.4g}", f"{layer.cut:.4g}", "= 21"):
+    for number in (
+        f"{layer.sigma:.4f}",
+        f"{layer.edges[1]:.4g}",
+        f"{layer.cut:.4g}",
+        f"= {layer.spikes}",
+    ):
         assert number in formula
-    assert layer.spikes == 21
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [("method", "kritchman-nadler"), ("layer", "2"), ("scale", "eigen"), ("view", "learnt")],
 )
-def test_a_choice_changes_the_picture_and_the_address(visit, key: str, value: str):
+def test_a_choice_changes_the_picture_and_a_link_brings_it_back(visit, key: str, value: str):
     visitor = visit()
     before = visitor.figure("spectrum")
     visitor.choose(key, value)
     after = visitor.figure("spectrum")
     assert after != before
-    assert visitor.at.query_params[key] == value
-    linked = visit(**{key: value})
+    linked = visit(**{key: visitor.shown(key)})
+    assert linked.at.session_state[key] == value
     assert linked.figure("spectrum") == after
 
 
 def test_the_other_method_finds_other_spikes(visit):
     found = sample("clean").analysed(KritchmanNadler())["0"]
-    visitor = visit(method="kritchman-nadler")
+    visitor = visit().choose("method", "kritchman-nadler")
     assert verdict.of_layer(found) in visitor.words
-    assert lines(visitor.figure("spectrum"))[-1] == pytest.approx(found.cut)
+    assert cut(visitor.figure("spectrum")) == pytest.approx(found.cut)
 
 
 def test_an_option_of_the_method_moves_the_edge(visit):
     visitor = visit()
-    before = lines(visitor.figure("spectrum"))[-1]
+    before = cut(visitor.figure("spectrum"))
     visitor.choose("knob_bema_alpha", 0.35)
     expected = sample("clean").analysed(BEMA(alpha=0.35))["0"].cut
-    assert lines(visitor.figure("spectrum"))[-1] == pytest.approx(expected)
+    assert cut(visitor.figure("spectrum")) == pytest.approx(expected)
     assert expected != before
 
 
@@ -134,7 +147,7 @@ def test_what_training_changed_is_the_difference_to_the_beginning(visit):
     model = sample("clean")
     name = "0.weight"
     changed = model.checkpoint[name].astype(float) - model.initial[name].astype(float)
-    figure = visit(view="learnt").figure("spectrum")
+    figure = visit().choose("view", "learnt").figure("spectrum")
     largest = max(spikes(figure)["x"])
     assert largest == pytest.approx(np.linalg.norm(changed, 2), rel=1e-6)
 
@@ -145,7 +158,7 @@ def test_a_network_without_its_beginning_offers_no_views(visit):
 
 
 def test_another_model_brings_its_own_layers(visit):
-    visitor = visit(layer="2").choose("model_choice", "noisy")
+    visitor = visit().choose("layer", "2").choose("model_choice", "noisy")
     noisy = sample("noisy").analysed(BEMA())
     assert verdict.of_model(noisy) in visitor.words
     assert visitor.at.query_params["model"] == "noisy"

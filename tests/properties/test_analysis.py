@@ -94,5 +94,5 @@ def test_counts_add_up(checkpoint: Checkpoint) -> None:
     rest = sum(sizes[item.name] for item in spectra.skipped if item.name in sizes)
     assert counted + rest == checkpoint.parameters
     for layer in spectra.layers:
-        w = layer.layer.matrix(checkpoint)
+        w = layer.layer.matrix(checkpoint).astype(np.float64)
         assert layer.spectrum.energy == pytest.approx(np.sum(w**2), rel=1e-9)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmtviz import layers
-from rmtviz.checkpoint import Checkpoint, Skipped
+from rmtviz.checkpoint import FLOATS, Checkpoint, Skipped
 from rmtviz.errors import CannotRun, OrderUnknown
 from rmtviz.layers import KINDS, Layer
 from rmtviz.words import catalogue
@@ -104,7 +104,7 @@ def test_every_tensor_is_in_a_layer_or_skipped_for_a_known_reason(
         assert layer.kind in KINDS
         matrix = layer.matrix(ordered)
         assert matrix.shape == layer.shape
-        assert matrix.dtype == np.float64
+        assert matrix.dtype.name in FLOATS
         assert layer.parameters(ordered) == sum(arrays[name].size for name in layer.tensors)
         bias = layers.bias(ordered, layer)
         assert bias is None or ordered[bias].shape == (layer.shape[0],)

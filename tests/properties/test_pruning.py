@@ -1,6 +1,7 @@
 """What every cut promises, whatever the shape, the number type, the rule and the form."""
 
 import dataclasses
+import itertools
 import json
 
 import ml_dtypes
@@ -20,20 +21,21 @@ from rmtviz.rules import RULES, EnergyShare, FixedRank, NoiseEdge, Off
 
 forms = pytest.mark.parametrize("form", FORMS)
 rules = pytest.mark.parametrize("rule", RULES)
-few = settings(max_examples=40)
+few = settings(max_examples=30)
 seeds = st.integers(0, 2**32)
 sides = st.integers(1, 24)
 
-POWERS = {"float16": (-1, 2), "bfloat16": (-15, 15), "float32": (-15, 15), "float64": (-150, 150)}
+POWERS = {"float16": (-1, 2), "bfloat16": (-15, 15), "float32": (-15, 15), "float64": (-99, 99)}
 """Powers of ten by which the entries of a matrix are scaled, by number type."""
 
 
 def matrix(draw: st.DrawFn, m: int, n: int) -> np.ndarray:
     """A matrix of any rank, number type and scale."""
     rng = np.random.default_rng(draw(seeds))
-    rank = draw(st.just(min(m, n)) | st.integers(1, min(m, n)))
-    w = rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n)) if rank < min(m, n) else None
-    w = rng.normal(size=(m, n)) if w is None else w
+    w = rng.normal(size=(m, n))
+    if draw(st.booleans()):
+        rank = draw(st.integers(1, min(m, n)))
+        w = rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n))
     name = draw(st.sampled_from(list(FLOATS)))
     return (w * 10.0 ** draw(st.integers(*POWERS[name]))).astype(FLOATS[name])
 
@@ -46,7 +48,7 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
     """Chains of one to three layers, some with biases; one may be large enough for a fit."""
     widths = draw(st.lists(sides | st.integers(25, 40), min_size=2, max_size=4))
     arrays = {}
-    for i, (n, m) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (n, m) in enumerate(itertools.pairwise(widths)):
         arrays[f"net.{2 * i}.weight"] = matrix(draw, m, n)
         if draw(st.booleans()):
             arrays[f"net.{2 * i}.bias"] = np.arange(m, dtype=np.float32)
@@ -94,9 +96,9 @@ def refused(kind: type[Exception], key: str):
     return pytest.raises(kind, check=lambda refusal: refusal.key == key)
 
 
-@given(matrices, st.data())
-def test_factors_are_those_of_numpy(w: np.ndarray, data: st.DataObject) -> None:
-    w = w.astype(np.float64)
+@given(matrices, st.integers(-200, 50), st.data())
+def test_factors_are_those_of_numpy(w: np.ndarray, power: int, data: st.DataObject) -> None:
+    w = w.astype(np.float64) * 10.0**power
     left, values, right = np.linalg.svd(w, full_matrices=False)
     factors, rank = Factors.of(w), data.draw(st.integers(1, min(w.shape)))
     near = 1e-7 * values[0]
@@ -174,29 +176,29 @@ PLAN = pruning.plan(analyze(one(np.eye(5))), FixedRank(2)).to_json()
 
 @pytest.mark.parametrize(
     "changed",
+    [{"digest": 3}, {"cuts": [{}]}, {"cuts": 2 * json.loads(PLAN)["cuts"]}, {"more": 1}],
+    ids=["digest", "an empty cut", "a layer twice", "more"],
+)
+def test_a_plan_that_makes_no_sense_is_refused(changed: dict[str, object]) -> None:
+    with refused(PlanRefused, "plan_unreadable"):
+        PruningPlan.from_json(json.dumps(json.loads(PLAN) | changed))
+
+
+@pytest.mark.parametrize(
+    "changed",
     [
-        {"digest": 3},
-        {"cuts": [{}]},
-        {"cuts": 2 * json.loads(PLAN)["cuts"]},
-        *(
-            {"cuts": [json.loads(PLAN)["cuts"][0] | {key: value}]}
-            for key, value in (
-                ("rank_after", 0),
-                ("rank_after", 6),
-                ("rank_after", 2.5),
-                ("rank_after", "2"),
-                ("form", "sparse"),
-                ("name", ["fc"]),
-                ("more", 1),
-            )
-        ),
+        *({"rank_after": rank} for rank in (0, 6, 2.5, "2", True, None)),
+        *({"form": form} for form in ("sparse", "auto", 1)),
+        {"name": ["fc"]},
         {"more": 1},
     ],
     ids=str,
 )
-def test_a_changed_plan_that_makes_no_sense_is_refused(changed: dict[str, object]) -> None:
+def test_a_cut_that_makes_no_sense_is_refused(changed: dict[str, object]) -> None:
+    record = json.loads(PLAN)
+    record["cuts"][0] |= changed
     with refused(PlanRefused, "plan_unreadable"):
-        PruningPlan.from_json(json.dumps(json.loads(PLAN) | changed))
+        PruningPlan.from_json(json.dumps(record))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "3", "null", '{"cuts": 3}', "[" * 100_000])
@@ -270,6 +272,7 @@ def test_cut_layers_have_the_planned_rank_and_their_own_number_type(made) -> Non
 
 
 @forms
+@few
 @given(m=sides, n=sides, rank=sides, seed=seeds)
 def test_auto_is_factored_exactly_where_that_is_smaller(form, m, n, rank, seed) -> None:
     rank = min(rank, m, n)
@@ -281,6 +284,7 @@ def test_auto_is_factored_exactly_where_that_is_smaller(form, m, n, rank, seed) 
 
 
 @forms
+@few
 @given(w=matrices, rank=sides)
 def test_bias_survives_under_the_name_of_the_last_tensor(form, w, rank) -> None:
     bias = np.random.default_rng(0).normal(size=len(w)).astype(np.float16)
@@ -351,6 +355,7 @@ def test_an_override_replaces_the_rule_in_its_layer_only(checkpoint, data) -> No
         plan["none of these"]
 
 
+@few
 @given(st.lists(st.none() | st.integers(0, 15), min_size=2, max_size=4))
 def test_careful_leaves_layers_whole_where_methods_disagree(ranks: list[int | None]) -> None:
     analysis = analyze(one(np.random.default_rng(0).normal(size=(40, 50))))
@@ -359,16 +364,12 @@ def test_careful_leaves_layers_whole_where_methods_disagree(ranks: list[int | No
     analysis = dataclasses.replace(analysis, layers=(layer,))
     known = [rank for rank in ranks if rank is not None]
     agree = len(known) == len(ranks) and min(known) >= STABLE * max(known)
-    bold, careful = (
-        pruning.plan(analysis, NoiseEdge(), careful=careful)["fc"] for careful in (0, 1)
-    )
+    bold, wary = (pruning.plan(analysis, NoiseEdge(), careful=word)["fc"] for word in (False, True))
     assert (bold.rank_after, bold.stable, bold.reason) == (1, agree, "noise_edge")
-    assert careful == (bold if agree else careful)
-    assert (
-        (careful.form, careful.reason) == (bold.form, "noise_edge")
-        if agree
-        else ("whole", "unstable")
-    )
+    if agree:
+        assert wary == bold
+    else:
+        assert (wary.form, wary.rank_after, wary.reason) == ("whole", 40, "unstable")
 
 
 @given(matrices, st.data())
@@ -413,6 +414,7 @@ def test_a_pruned_file_read_again_is_the_same_network(name: str, made) -> None:
     assert layers.suspected_pairs(again) == ()
 
 
+@few
 @given(st.integers(3, 12), st.integers(3, 12), st.booleans())
 def test_a_pair_that_nobody_declared_is_asked_about(m: int, n: int, bias: bool) -> None:
     known = cut(one(np.eye(m, n), np.ones(m) if bias else None), 2, "factored")

@@ -88,7 +88,7 @@ def formula(layer: LayerAnalysis) -> None:
 def words(layer: LayerAnalysis) -> None:
     """Say in words what the layer's spectrum means, and how good the fit is."""
     with st.container(border=True):
-        st.markdown(say("explore.verdict_head", layer=layer.name))
+        st.markdown(say("explore.verdict_head", layer=widgets.plain(layer.name)))
         st.markdown(f"**{verdict.of_layer(layer)}**")
         for sentence in (verdict.of_range(layer), verdict.of_fit(layer)):
             if sentence:
