@@ -35,8 +35,9 @@ def cut_report(
 ) -> str:
     """Return a plan's summary as one self-contained HTML page, without scripts."""
     before, after = sizes
+    head = verdict.of_plan(before, after, read) if plan.cuts else say("verdict.model_empty")
     parts = [
-        _tag("h1", verdict.of_plan(before, after, read)),
+        _tag("h1", head),
         _tag("p", say("report.model", source=analysis.model.source)),
         _tag("h2", say("report.saves")),
         _table(
@@ -46,7 +47,7 @@ def cut_report(
                     say(f"prune.{key}"),
                     say(f"prune.{key}_value", value=old / unit),
                     say(f"prune.{key}_value", value=new / unit),
-                    say("prune.share", share=new / old - 1),
+                    say("prune.share", share=new / old - 1 if old else 0.0),
                 ]
                 for key, old, new, unit in (
                     ("parameters", before.parameters, after.parameters, 1),

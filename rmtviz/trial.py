@@ -1,9 +1,9 @@
 """One deliberate look at the test images: before, after, and three controls.
 
 The controls say what the spikes carry: they alone, the bulk alone, another bulk. Each is a
-checkpoint of the same shapes, in which every cut layer W = learnt + bulk is
-replaced by its learnt part (the singular values that the plan keeps), by its bulk alone,
-or by the learnt part plus fresh Gaussian noise of the bulk's size.
+checkpoint in which every cut layer W = learnt + bulk is replaced by its learnt part (the
+singular values that the plan keeps), by its bulk alone, or by the learnt part plus fresh
+Gaussian noise of the bulk's size.
 """
 
 from collections.abc import Mapping
@@ -73,21 +73,28 @@ def controls(
     known: Mapping[str, Factors] | None = None,
     seed: int = 0,
 ) -> Mapping[str, Checkpoint]:
-    """Return the three checkpoints, by name; layers that the plan leaves whole are untouched."""
-    found = {layer.name: layer for layer in layers.find(checkpoint)[0]}
+    """Return the three checkpoints, by name; layers that the plan leaves whole are untouched.
+
+    A cut layer is one matrix in them, also where it is stored as a pair.
+
+    Raises:
+        PlanRefused: the plan is not of this checkpoint.
+    """
+    dense = [cut if cut.form == "whole" else replace(cut, form="dense") for cut in plan.cuts]
+    learnt = pruning.apply(checkpoint, replace(plan, cuts=tuple(dense)), known)
+    whole = {layer.name: layer for layer in layers.find(checkpoint)[0]}
+    stored = {layer.name: layer.tensors[0] for layer in layers.find(learnt)[0]}
     rng = np.random.default_rng(seed)
-    made: dict[str, dict[str, Tensor]] = {name: dict(checkpoint.tensors) for name in CONTROLS}
+    made: dict[str, dict[str, Tensor]] = {name: dict(learnt.tensors) for name in CONTROLS}
     for cut in plan.cuts:
-        layer = found[cut.name]
-        if cut.form == "whole" or layer.kind != "linear":
+        if cut.form == "whole":
             continue
-        parts = (known or {}).get(cut.name) or pruning.factors(checkpoint, layer)
-        weight = checkpoint[layer.tensors[0]]
-        learnt = parts.truncated(cut.rank_after)
-        bulk = weight.astype(np.float64) - learnt
+        parts = (known or {}).get(cut.name) or pruning.factors(checkpoint, whole[cut.name])
+        kept = parts.truncated(cut.rank_after)
+        bulk = whole[cut.name].matrix(checkpoint).astype(np.float64) - kept
         noise = rng.standard_normal(bulk.shape)
         noise *= np.linalg.norm(bulk) / np.linalg.norm(noise)
-        matrices = {"learnt": learnt, "bulk": bulk, "fresh": learnt + noise}
-        for name, matrix in matrices.items():
-            made[name][layer.tensors[0]] = Tensor.of(matrix.astype(weight.dtype))
-    return {name: replace(checkpoint, tensors=tensors) for name, tensors in made.items()}
+        name = stored[cut.name]
+        for control, matrix in (("bulk", bulk), ("fresh", kept + noise)):
+            made[control][name] = Tensor.of(matrix.astype(learnt.tensors[name].dtype))
+    return {name: replace(learnt, tensors=tensors) for name, tensors in made.items()}

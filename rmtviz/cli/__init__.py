@@ -1,5 +1,6 @@
 """The command line, a command a stage. Refusals are two lines on stderr and exit code 2."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
@@ -87,7 +88,7 @@ def prune(
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
-    from rmtviz import analysis, formats, knobs, pruning
+    from rmtviz import analysis, formats, knobs, layers, pruning
     from rmtviz.fits import METHODS
     from rmtviz.rules import RULES
 
@@ -96,6 +97,9 @@ def prune(
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
     chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
     checkpoint = declared(formats.read(model), factored)
+    pairs = layers.suspected_pairs(checkpoint)
+    if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
+        raise CannotRun("perhaps_factored", names=",".join(pairs))
     kind = format_of(output)
     with progress(say("cli.progress")) as tick:
         result = analysis.fit(analysis.decompose(checkpoint, tick), chosen)
@@ -108,16 +112,17 @@ def prune(
         careful=method is None and rule is None,
     )
     pruned = frozen(pruning.apply(checkpoint, plan), checkpoint, activation, inputs)
-    save(formats.write(pruned, kind), output)
     before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)
+    network = pruned.about.get("network")
+    network = network if isinstance(network, dict) else {}
     record = {
         "rule": names[1],
         "method": names[0],
         "options": {names[1]: knobs.values(chosen_rule), names[0]: knobs.values(chosen)},
         "output": str(output),
         "digest": pruned.digest,
-        "activation": pruned.about.get("network", {}).get("activation"),
-        "inputs": pruned.about.get("network", {}).get("inputs"),
+        "activation": network.get("activation"),
+        "inputs": network.get("inputs"),
         "layers": [dataclasses.asdict(cut) for cut in plan.cuts],
         **{
             f"{name}_{when}": getattr(size, name)
@@ -125,6 +130,7 @@ def prune(
             for when, size in (("before", before), ("after", after))
         },
     }
+    save(formats.write(pruned, kind), output)  # last: the model itself may be written over
     click.echo(as_text(record) if as_json else cut_table(plan, before, after, output))
 
 
@@ -278,15 +284,29 @@ def save(content: bytes, output: Path) -> None:
         part.write_bytes(content)
         part.replace(output)
     except OSError as problem:
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise BadOption("not_written", output=output, why=problem.strerror) from None
 
 
 def declared(checkpoint: Any, factored: str | None) -> Any:
-    """Return the checkpoint with the layers declared factored: names by commas, or "none"."""
+    """Return the checkpoint with the layers declared factored: names by commas, or "none".
+
+    Raises:
+        BadOption: a name of no two tensors that can be one layer.
+    """
     if factored is None:
         return checkpoint
-    names = [] if factored == "none" else factored.split(",")
-    return checkpoint.with_about(factored=names)
+    from rmtviz import layers
+
+    names = [] if factored == "none" else [name.strip() for name in factored.split(",")]
+    told = checkpoint.with_about(factored=names)
+    pairs = layers.factored_pairs(told)
+    for name in names:
+        if name not in pairs:
+            asked = [*layers.factored_pairs(checkpoint), *layers.suspected_pairs(checkpoint)]
+            raise BadOption("unknown_layer", name=name, known=", ".join(asked) or "–")
+    return told
 
 
 def frozen(pruned: Any, whole: Any, activation: str | None, inputs: str | None) -> Any:
@@ -316,6 +336,6 @@ def _rank(word: str) -> tuple[str, int]:
         BadOption: not of that form.
     """
     name, _, rank = word.rpartition("=")
-    if not (name and rank.isdecimal()):
+    if not (name and rank.isdecimal() and len(rank) < 10):
         raise BadOption("rank_form", option=word)
     return name, int(rank)

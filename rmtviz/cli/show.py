@@ -89,7 +89,8 @@ def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
         }
         for cut in plan.cuts
     ]
-    lines = [*columns(rows), "", verdict.of_plan(before, after, None)]
+    head = verdict.of_plan(before, after, None) if plan.cuts else say("verdict.model_empty")
+    lines = [*columns(rows), "", head]
     if any(cut.stable is False and cut.form != "whole" for cut in plan.cuts):
         lines.append(say("cli.unstable"))
     return "\n".join([*lines, say("cli.written", output=output)])

@@ -20,6 +20,7 @@ def run_or_reason(model: Model) -> Running | CannotRun | DataRefused:
     order = st.session_state.get("orders", {}).get(model.digest)
     try:
         run = running.running(model, activation, inputs, order)
+        running.whole(run)
     except (CannotRun, DataRefused) as reason:
         return reason
     how_it_runs(run)
@@ -47,7 +48,7 @@ def steps(digest: str) -> None:
 def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str, rank: int) -> None:
     """Say why no accuracy can be shown; what a cut removes of the weights stands in its place."""
     widgets.refusal(reason, st.info, ":material/info:")
-    if isinstance(reason, OrderUnknown):
+    if isinstance(reason, OrderUnknown) or reason.key == "order_shapes":
         _ask_order(analysis)
     elif reason.key == "perhaps_factored":
         _ask_pairs()
@@ -62,8 +63,8 @@ def _ask_order(analysis: Analysis) -> None:
     """Ask in which order the layers follow; the answer holds for this network."""
     names = [layer.name for layer in analysis]
     chosen = st.multiselect(say("prune.order"), names, help=say("prune.order_help"))
-    if len(chosen) == len(names):
-        orders = st.session_state.setdefault("orders", {})
+    orders = st.session_state.setdefault("orders", {})
+    if len(chosen) == len(names) and orders.get(analysis.digest) != tuple(chosen):
         orders[analysis.digest] = tuple(chosen)
         st.rerun()
 

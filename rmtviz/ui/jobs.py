@@ -12,6 +12,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -107,18 +108,16 @@ class Run:
         """Whether the run was asked to stop."""
         return self._stop.is_set()
 
-    def work(self, slots: threading.Semaphore) -> None:
-        """Wait for a slot, then train to the end. This is the thread's body."""
-        while not slots.acquire(timeout=TICK):
-            if self.stopping:
+    def work(self, its_turn: Callable[["Run"], bool]) -> None:
+        """Wait for its turn, then train to the end. This is the thread's body."""
+        while not its_turn(self):
+            if self._stop.wait(TICK):
                 self._tell(state="stopped")
                 return
         try:
             self._train()
         except Exception as problem:
             self._fail(problem)
-        finally:
-            slots.release()
 
     def _train(self) -> None:
         from rmtviz import training
@@ -188,11 +187,14 @@ class Run:
 
 
 class Registry:
-    """All runs of this server by token, at most `slots` of them at work at a time."""
+    """All runs of this server by token, in the order in which they came to it.
+
+    At most `slots` of them are at work at a time; the others wait for their turn.
+    """
 
     def __init__(self, folder: Path, slots: int) -> None:
         self._folder = folder
-        self._slots = threading.Semaphore(slots)
+        self._slots = slots
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
         self._models: dict[str, Model] = {}
@@ -220,7 +222,10 @@ class Registry:
             return self._runs.setdefault(token, run)
 
     def resume(self, run: Run) -> None:
-        """Go on with a run that was stopped, interrupted or failed, from its last epoch."""
+        """Go on with a run that was stopped, interrupted or failed, from its last epoch.
+
+        Nothing happens if it goes on already, because it was asked for twice.
+        """
         self._start(Run(run.token, run.recipe, run.folder))
 
     def ahead(self, run: Run) -> int:
@@ -241,10 +246,14 @@ class Registry:
             if known and known.title == _title(epoch):
                 return known
         files = [run.folder / f"epoch-{each:03}.safetensors" for each in (0, epoch)]
+        try:
+            spectra = analysis.decompose(formats.read(files[1]))
+        except RmtvizError:
+            return None
         made = Model(
             token,
             _title(epoch),
-            analysis.decompose(formats.read(files[1])),
+            spectra,
             lambda: formats.read(files[1]),
             lambda: formats.read(files[0]),
         )
@@ -256,14 +265,25 @@ class Registry:
 
     def _start(self, run: Run) -> Run:
         with self._lock:
+            known = self._runs.get(run.token)
+            if known and not known.snapshot.over:
+                return known
             self._runs.pop(run.token, None)
             self._runs[run.token] = run
             self._models.pop(run.token, None)
-        threading.Thread(target=run.work, args=(self._slots,), name=run.token, daemon=True).start()
+        threading.Thread(
+            target=run.work, args=(self._its_turn,), name=run.token, daemon=True
+        ).start()
         return run
 
+    def _its_turn(self, run: Run) -> bool:
+        return self.ahead(run) < self._slots
+
     def _from_disk(self, token: str) -> Run | None:
-        """Return a run that another server process began: done, or interrupted."""
+        """Return a run that another server process began: done, or interrupted.
+
+        One whose files are broken, or of a version that knew other options, is none.
+        """
         if not TOKEN.fullmatch(token):
             return None
         recipe_file = self._folder / token / "recipe.json"
@@ -271,9 +291,13 @@ class Registry:
             return None
         from rmtviz.training import Training
 
-        run = Run(token, Training(**json.loads(recipe_file.read_text("utf-8"))), recipe_file.parent)
-        state = run.folder / "state.safetensors"
-        rows = formats.read(state).about["rows"] if state.is_file() else []
+        state = recipe_file.with_name("state.safetensors")
+        try:
+            recipe = Training(**json.loads(recipe_file.read_text("utf-8")))
+            rows = formats.read(state).about["rows"] if state.is_file() else []
+        except (ValueError, TypeError, KeyError, RmtvizError):
+            return None
+        run = Run(token, recipe, recipe_file.parent)
         epoch = rows[-1]["epoch"] if rows else 0
         run.snapshot = replace(
             run.snapshot,

@@ -120,7 +120,8 @@ class Library:
             self._tabs[key] = self._tabs.get(key, 0) - 1
             if self._tabs[key] <= 0:
                 del self._tabs[key]
-            self._seen[key] = time.monotonic()
+            if key in self._models:
+                self._seen[key] = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._models)

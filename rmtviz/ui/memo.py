@@ -34,10 +34,13 @@ class Memo:
                 if key in self._kept:
                     found: T = self._kept[key]
                     return found
-            made = make()
-            with self._guard:
-                self._kept[key] = made
-                self._busy.pop(key, None)
-                while len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
+            try:
+                made = make()
+                with self._guard:
+                    self._kept[key] = made
+                    while len(self._kept) > self._most:
+                        self._kept.popitem(last=False)
+            finally:
+                with self._guard:
+                    self._busy.pop(key, None)
             return made

@@ -18,8 +18,9 @@ STEPS = 50
 
 
 def plan(analysis: Analysis, rule: Rule) -> PruningPlan:
-    """Return the plan: the rule's, with the visitor's own ranks."""
-    made = pruning.plan(analysis, rule, ranks(analysis.digest))
+    """Return the plan: the rule's, with the visitor's own ranks for layers that there are."""
+    mine, names = ranks(analysis.digest), [layer.name for layer in analysis]
+    made = pruning.plan(analysis, rule, {name: mine[name] for name in names if name in mine})
     _remember(analysis.digest)
     return made
 
@@ -78,9 +79,9 @@ def _steps(digest: str) -> list[tuple[dict[str, Any], dict[str, int]]]:
 
 
 def _widgets() -> dict[str, Any]:
-    """Return the state of the widgets that make the plan: the rule and its knobs."""
-    return {
-        str(key): value
-        for key, value in st.session_state.items()
-        if key == "rule" or str(key).startswith("knob_")
+    """Return the state of the widgets that make the plan: rule, method, and their knobs."""
+    chosen = {key: st.session_state.get(key) for key in ("rule", "method")}
+    owners = tuple(f"knob_{name}_" for name in chosen.values())
+    return chosen | {
+        str(key): value for key, value in st.session_state.items() if str(key).startswith(owners)
     }

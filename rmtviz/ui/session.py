@@ -54,7 +54,8 @@ def choose(model: Model) -> None:
     mine = st.session_state.setdefault("own_models", [])
     if model.key not in (*SAMPLES, *mine):
         mine.append(model.key)
-    st.session_state.pop("layer", None)
+    for key in ("layer", "run_activation", "run_inputs"):
+        st.session_state.pop(key, None)
     st.query_params["model"] = model.key
 
 

@@ -70,6 +70,7 @@ def browser() -> Iterator[Browser]:
 def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app on a free port; another one is tried if somebody takes it in between."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
+    environment = {**os.environ, "RMTVIZ_HOME": str(log.with_name("home"))}
     for _ in range(3):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -77,7 +78,9 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
         command += [f"--server.port={port}", "--server.address=127.0.0.1"]
         with log.open("w") as out:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
         try:
             url = f"http://127.0.0.1:{port}"
             if _healthy(url, process):

@@ -7,7 +7,7 @@ repeated alone. A tolerance here lets a true law fail once in about 100,000 test
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
-def noise() -> Iterator[Draws]:
-    """Spectra of Gaussian noise, σ = 1, of p values at ratio c: drawn once, fewer where p is large."""
+def noise() -> Draws:
+    """Spectra of Gaussian noise, σ = 1, by p and c: drawn once, fewer where p is large."""
     drawn: dict[tuple[int, float], list[Spectrum]] = {}
 
     def draws(p: int, c: float) -> list[Spectrum]:
@@ -48,7 +48,7 @@ def noise() -> Iterator[Draws]:
             drawn[p, c] = [Spectrum.gaussian(shape, rng) for _ in range(count)]
         return drawn[p, c]
 
-    yield draws
+    return draws
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What every method promises, whatever its formula: its answer belongs to the matrix's shape only."""
+"""What every method promises, whatever its formula: symmetries, statuses, knobs."""
 
 import dataclasses
 

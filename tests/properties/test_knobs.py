@@ -46,6 +46,13 @@ def test_a_number_out_of_range_is_refused_by_name(share: float) -> None:
     assert "1.0" in refusal.value.do
 
 
+@pytest.mark.parametrize("value", [True, False, None, "0.5", 1j])
+def test_what_is_no_number_is_out_of_range(value: object) -> None:
+    with pytest.raises(BadOption) as refusal:
+        Toy(share=value)
+    assert refusal.value.key == "knob_range"
+
+
 @pytest.mark.parametrize(("knob", "value"), [("rank", "0"), ("depth", "10")])
 def test_half_open_ranges_hold_on_their_side(knob: str, value: str) -> None:
     with pytest.raises(BadOption, match=knob) as refusal:

@@ -1,17 +1,30 @@
 """The two fits against the formulas written down a second time: loops, quadrature, brentq."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from rmtviz.fits import BEMA, METHODS, KritchmanNadler, Status
+from rmtviz.fits import BEMA, METHODS, KritchmanNadler, Method, Status
 from rmtviz.fits.base import SMALLEST, distance, judge, null_band
 from rmtviz.fits.kritchman_nadler import noise_variance
 from rmtviz.marchenko_pastur import MarchenkoPastur
 from rmtviz.spectrum import Spectrum
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Method):
+    """A method that answers what it was told."""
+
+    variance: float
+    cut: float
+
+    def estimate(self, spectrum: Spectrum) -> tuple[float, float]:
+        return self.variance, self.cut
+
 
 TW1 = {0.05: 0.9793160535, 0.10: 0.4501432891, 0.50: -1.2685746166, 0.90: -2.7824279057}
 """Upper quantiles of Tracy–Widom, β = 1, by level."""
@@ -156,3 +169,25 @@ def test_distance_of_the_perfect_bulk_is_half_a_step() -> None:
     law = MarchenkoPastur(0.5)
     perfect = law.singular(200).ppf((np.arange(100, 0, -1) - 0.5) / 100)
     assert distance(law, Spectrum(perfect, (100, 200)), 0) == pytest.approx(0.005, abs=1e-12)
+
+
+@pytest.mark.parametrize(("spikes", "status"), [(25, Status.OK), (26, Status.NO_BULK)])
+def test_more_spikes_than_half_leave_no_bulk(spikes: int, status: Status) -> None:
+    law = MarchenkoPastur(0.5, 1e-4)
+    bulk = law.singular(100).ppf((np.arange(50 - spikes, 0, -1) - 0.5) / (50 - spikes))
+    spectrum = Spectrum(np.concatenate([np.full(spikes, 0.9), bulk]), (50, 100))
+    fit = Given(law.variance, 1.01 * law.support[1])(spectrum)
+    assert fit.status is status
+    assert fit.spikes == (spikes if status is Status.OK else None)
+
+
+@pytest.mark.parametrize(
+    ("variance", "status"),
+    [(1.0, Status.OK), (1.3, Status.OK), (2.0, Status.NO_BULK), (0.0, Status.NO_BULK)],
+)
+def test_a_law_far_from_the_values_is_no_bulk(variance: float, status: Status) -> None:
+    unit = 1e-3
+    perfect = MarchenkoPastur(0.5, unit).singular(100).ppf((np.arange(50, 0, -1) - 0.5) / 50)
+    fit = Given(variance * unit, 1.0)(Spectrum(perfect, (50, 100)))
+    assert fit.status is status
+    assert fit.bulk is None or fit.bulk.ks <= 0.3

@@ -1,5 +1,6 @@
 """The law against tables, quadrature, and closed forms written in other ways."""
 
+import itertools
 import math
 
 import numpy as np
@@ -43,8 +44,7 @@ def by_quadrature(ratio: float, x: float) -> float:
     near = max(1 - root, 1e-3)  # where the density turns when c is almost 1
     parts = sorted({0.0, end, *(k * near for k in (1, 4, 30) if k * near < end)})
     return sum(
-        quad(density, a, b, epsabs=1e-14, epsrel=1e-13)[0]
-        for a, b in zip(parts, parts[1:], strict=False)
+        quad(density, a, b, epsabs=1e-14, epsrel=1e-13)[0] for a, b in itertools.pairwise(parts)
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.linalg import svdvals
 
+from rmtviz import spectrum
 from rmtviz.spectrum import NotFiniteError, Spectrum
 
 ROUNDING = 1e-11
@@ -62,6 +63,9 @@ def test_any_scale(scale: float) -> None:
     w = matrix((30, 50), 5)
     expected = scale * svdvals(w)
     assert Spectrum.of(scale * w).values == pytest.approx(expected, rel=1e-10, abs=0)
+    low = matrix((30, 4), 5) @ matrix((4, 50), 6)
+    expected = scale * svdvals(low)[:4]
+    assert Spectrum.of(scale * low).values[:4] == pytest.approx(expected, rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e160])
@@ -82,6 +86,23 @@ def test_any_floating_type_is_computed_in_float64(dtype: type, order: str) -> No
 
 def test_views_and_negative_strides() -> None:
     assert agrees(matrix((80, 120), 8)[::2, ::-3])
+
+
+@pytest.mark.parametrize("block", [1, 30 * 7, 30 * 50, 30 * 99, 10**9])
+@pytest.mark.parametrize("scale", [1.0, 1e120])
+def test_the_size_of_a_block_of_columns_is_nobodys_business(
+    monkeypatch: pytest.MonkeyPatch, block: int, scale: float
+) -> None:
+    monkeypatch.setattr(spectrum, "BLOCK", block)
+    w = matrix((30, 100), 10)
+    w[2, 41] = 9.0
+    assert agrees(scale * w)
+    assert agrees(scale * w.T)
+    for bad, at in ((np.nan, 0), (np.nan, 99), (np.inf, 20), (-np.inf, 99)):
+        broken = w.copy()
+        broken[7, at] = bad
+        with pytest.raises(NotFiniteError):
+            Spectrum.of(broken)
 
 
 def test_zero_matrix() -> None:
@@ -105,6 +126,12 @@ def test_closed_forms() -> None:
 def test_what_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="two sides"):
         Spectrum.of(np.ones(shape))
+
+
+def test_hard_rank_counts_what_is_above_rounding() -> None:
+    unit = 3.0 * 7 * 2.0**-52
+    values = np.array([3.0, 2 * unit, 1.01 * unit, unit, 0.5 * unit, 0.0])
+    assert Spectrum(values, (6, 7)).hard_rank == Spectrum(values, (7, 6)).hard_rank == 3
 
 
 def test_quantities_of_a_spectrum() -> None:

@@ -83,6 +83,7 @@ def test_table_has_a_row_a_layer_a_verdict_and_what_was_skipped(weights: Path) -
         number = "–" if layer.sigma is None else f"{layer.sigma:.4g}"
         assert number in rows[layer.name].split()
         assert "{} × {}".format(*layer.layer.shape) in rows[layer.name]
+    assert not [row for row in rows.values() if "None" in row or "nan" in row]
     assert verdict.of_model(analysis) in lines
     assert f"net.4: {verdict.of_layer(analysis['net.4'])}" in lines
     assert lines.index(say("cli.skipped")) == len(lines) - 3

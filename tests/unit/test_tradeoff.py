@@ -93,12 +93,13 @@ def test_at_full_rank_it_is_the_original(curves, whole, analysis, index) -> None
 
 
 @each_layer
-def test_needed_is_the_smallest_rank_from_which_on_no_loss_is_shown(curves, real, index) -> None:
+def test_needed_is_a_rank_without_a_loss_right_after_one_with_a_loss(curves, real, index) -> None:
     curve = curves[index]
-    losses = [rank for rank in range(1, curve.ranks[-1]) if real(index, rank)[1].high < 0]
-    assert curve.needed == max(losses, default=0) + 1
-    assert curve.needed in curve.ranks
-    assert losses  # else this shows nothing
+    assert 1 < curve.needed < curve.ranks[-1]
+    assert real(index, curve.needed)[1].high >= 0
+    assert real(index, curve.needed - 1)[1].high < 0
+    shown = [rank for rank, high in zip(curve.ranks, curve.high, strict=True) if high < 0]
+    assert max(shown) == curve.needed - 1
 
 
 @st.composite

@@ -16,8 +16,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     rule = widgets.strategy(RULES, "rule")
     method = widgets.strategy(METHODS, "method")
     run = cutting.run_or_reason(model)
+    analysis = model.analysed(method)
+    plan = plans.plan(analysis, rule)
     cutting.steps(model.digest)
-analysis = model.analysed(method)
 if not analysis.layers:
     st.info(verdict.of_model(analysis))
     st.stop()
@@ -25,7 +26,6 @@ head = st.container()
 left, right = st.columns([11, 9], gap="medium")
 with left:
     layer = widgets.layer(analysis).name
-    plan = plans.plan(analysis, rule)
     cutting.slider(analysis, plan, layer)
     if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
         plan = cutting.trial(analysis, plan, layer)

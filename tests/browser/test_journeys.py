@@ -1,0 +1,239 @@
+"""Journeys through the app in a browser, as somebody who came to look would make them."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from rmtviz import formats, pruning
+from rmtviz.fits import BEMA
+from rmtviz.rules import EnergyShare
+from rmtviz.ui.library import sample
+from rmtviz.words import catalogue, say
+
+CHART = ".js-plotly-plot .main-svg"
+LONG = 60_000
+
+
+@pytest.fixture(autouse=True)
+def nothing_breaks(page: Page, notes) -> Iterator[None]:
+    """No error in the page, and no request to another server, in any journey."""
+    yield
+    assert notes.errors == []
+    assert notes.outside == []
+
+
+def opened(page: Page, address: str = "/") -> Page:
+    page.goto(address)
+    expect(page.locator(CHART).first).to_be_visible()
+    return page
+
+
+def go(page: Page, name: str) -> None:
+    page.get_by_role("link", name=say(f"{name}.nav"), exact=True).click()
+    expect(page.get_by_role("heading", name=say(f"{name}.title"))).to_be_visible()
+
+
+def button(page: Page, key: str) -> Locator:
+    return page.get_by_role("button", name=say(key), exact=True)
+
+
+def choose(page: Page, key: str) -> None:
+    page.get_by_role("radio", name=say(key), exact=True).click()
+
+
+def headline(page: Page) -> Locator:
+    return page.get_by_role("heading", level=3)
+
+
+def opening(page: Page, key: str) -> Locator:
+    """What begins like the sentence of this key, up to its first field."""
+    return page.get_by_text(catalogue()[key].split("{")[0]).first
+
+
+def upload(page: Page, name: str, content: bytes) -> None:
+    button(page, "app.open").click()
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    page.locator("input[type=file]").set_input_files(file)
+
+
+def short_run(page: Page, epochs: int) -> None:
+    """Choose 1,000 images and so many epochs on the Train page, and start."""
+    images, passes = (
+        page.get_by_role("slider", name=say(f"train.{key}")).first for key in ("samples", "epochs")
+    )
+    images.focus()
+    page.keyboard.press("Home")
+    expect(images).to_have_attribute("aria-valuenow", "0")
+    passes.focus()
+    page.keyboard.press("Home")
+    for _ in range(epochs - 1):
+        page.keyboard.press("ArrowRight")
+    expect(passes).to_have_attribute("aria-valuenow", str(epochs))
+    expect(button(page, "train.start")).to_be_enabled()
+    button(page, "train.start").click()
+
+
+def test_a_newcomer_sees_a_verdict_and_follows_a_layer(page: Page):
+    opened(page)
+    start = time.perf_counter()
+    opened(page)
+    print(f"\nfirst paint from a warm server: {time.perf_counter() - start:.2f} s")
+    expect(headline(page)).to_contain_text("can't be told from random")
+    table = page.get_by_role("region", name=say("explore.map_alt"))
+    table.click(position={"x": 16, "y": 40 + 1.5 * 44})
+    layer = page.get_by_role("combobox", name=say("choice.layer"))
+    expect(layer).to_have_value(re.compile("^2 "))
+    expect(page.get_by_text("Layer 2 in words")).to_be_visible()
+    expect(page).to_have_url(re.compile("layer=2"))
+    choose(page, "explore.scale_eigen")
+    expect(page.get_by_text(say("figure.axis_eigen"))).to_be_visible()
+    expect(page).to_have_url(re.compile("scale=Eigen"))
+    page.reload()
+    expect(layer).to_have_value(re.compile("^2 "))
+    expect(page.get_by_text(say("figure.axis_eigen"))).to_be_visible()
+    go(page, "prune")
+    expect(layer).to_have_value(re.compile("^2 "))
+
+
+def test_an_own_file_is_shown_and_its_link_works(page: Page, browser: Browser, server):
+    rng = np.random.default_rng(0)
+    weights = {f"fc{i}.weight": rng.standard_normal((40, 40)).astype(np.float32) for i in (1, 2)}
+    opened(page)
+    upload(page, "mine.safetensors", safetensors.numpy.save(weights))
+    expect(page.get_by_text("mine.safetensors · 2 layers")).to_be_visible()
+    expect(page.get_by_role("radio", name="mine.safetensors")).to_be_checked()
+    expect(page.get_by_text("Layer fc1 in words")).to_be_visible()
+    expect(page).to_have_url(re.compile("model="))
+    page.reload()
+    expect(page.get_by_text("mine.safetensors · 2 layers")).to_be_visible()
+
+
+def test_a_wrong_file_gets_a_sentence_and_nothing_is_fetched_for_it(page: Page):
+    opened(page)
+    text = b"# Read me\n![badge](https://example.org/badge.svg) <img src=//example.org/x.png>\n"
+    upload(page, "README.md", text)
+    alert = page.get_by_role("alert").filter(has_text="README.md")
+    expect(alert).to_contain_text("is text and no file of weights")
+    expect(alert).to_contain_text("![badge](https://example.org/badge.svg)")
+    expect(alert.locator("img")).to_have_count(0)
+    expect(page.get_by_text(say("app.sample.clean"))).to_be_visible()
+    expect(page.locator(CHART).first).to_be_visible()
+
+
+def test_a_cut_is_chosen_tested_and_taken_home(page: Page, tmp_path: Path):
+    opened(page, "/prune")
+    expect(headline(page)).to_contain_text("selection images")
+    start = time.perf_counter()
+    choose(page, "choice.off.title")
+    expect(headline(page)).to_contain_text("Nothing is cut")
+    print(f"\na changed rule, first time: {time.perf_counter() - start:.2f} s")
+    choose(page, "choice.energy.title")
+    expect(headline(page)).to_contain_text("Stores")
+    times = []
+    for key, words in 3 * (("off", "Nothing is cut"), ("energy", "Stores")):
+        start = time.perf_counter()
+        choose(page, f"choice.{key}.title")
+        expect(headline(page)).to_contain_text(words)
+        times.append(time.perf_counter() - start)
+    print(f"a changed rule, repainted: median {1e3 * np.median(times):.0f} ms, {times}")
+    expect(button(page, "prune.undo")).to_be_enabled()
+    button(page, "prune.test").click()
+    expect(page.get_by_text("95 % interval")).to_be_visible(timeout=LONG)
+    with page.expect_download() as download:
+        button(page, "prune.download").click()
+    download.value.save_as(tmp_path / download.value.suggested_filename)
+    model = sample("clean")
+    plan = pruning.plan(model.analysed(BEMA()), EnergyShare())
+    expected = pruning.apply(model.checkpoint, plan)
+    assert formats.read(tmp_path / "clean-pruned.safetensors").digest == expected.digest
+    with page.expect_download() as download:
+        button(page, "prune.download_plan").click()
+    assert download.value.suggested_filename == "clean-plan.json"
+
+
+def test_a_choice_can_be_taken_back(page: Page):
+    opened(page, "/prune")
+    before = headline(page).inner_text()
+    choose(page, "choice.rank.title")
+    expect(headline(page)).not_to_have_text(before)
+    button(page, "prune.undo").click()
+    expect(headline(page)).to_have_text(before)
+    expect(page.get_by_role("radio", name=say("choice.noise-edge.title"))).to_be_checked()
+    expect(button(page, "prune.undo")).to_be_disabled()
+
+
+def test_a_run_is_watched_left_reloaded_and_stopped(page: Page):
+    page.goto("/train")
+    expect(page.get_by_text(say("train.empty"))).to_be_visible()
+    start = time.perf_counter()
+    short_run(page, epochs=30)
+    expect(page.get_by_text(say("train.spectrum_of", epoch=0))).to_be_visible(timeout=LONG)
+    print(f"\nfrom the settings to the first live point: {time.perf_counter() - start:.2f} s")
+    expect(page).to_have_url(re.compile("run=run-"))
+    go(page, "explore")
+    expect(page.locator(CHART).first).to_be_visible()
+    go(page, "train")
+    expect(button(page, "train.stop")).to_be_visible()
+    page.reload()
+    expect(button(page, "train.stop")).to_be_visible()
+    button(page, "train.pause").click()
+    expect(button(page, "train.go_on")).to_be_visible()
+    button(page, "train.stop").click()
+    expect(opening(page, "train.stopped")).to_be_visible()
+    expect(button(page, "train.resume")).to_be_visible()
+
+
+def test_what_was_trained_is_explored_pruned_and_taken_home(page: Page, tmp_path: Path):
+    page.goto("/train")
+    short_run(page, epochs=2)
+    expect(page.get_by_text(say("train.done", epochs=2))).to_be_visible(timeout=LONG)
+    button(page, "train.explore").click()
+    expect(page.get_by_role("heading", name=say("explore.title"))).to_be_visible()
+    trained = page.get_by_role("radio", name=say("app.run_title", epochs=2))
+    expect(trained).to_be_checked()
+    choose(page, "explore.view_learnt")
+    expect(page).to_have_url(re.compile("view="))
+    go(page, "prune")
+    expect(headline(page)).to_contain_text("selection images", timeout=LONG)
+    with page.expect_download() as download:
+        button(page, "prune.download").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert formats.read(file).about["trained"]["train_samples"] == 1_000
+
+
+def test_two_visitors_train_at_once_and_do_not_see_each_other(page: Page, browser: Browser, server):
+    other = browser.new_context(base_url=server.url, reduced_motion="reduce").new_page()
+    try:
+        for visitor, epochs in ((page, 30), (other, 2)):
+            visitor.goto("/train")
+            short_run(visitor, epochs)
+            expect(button(visitor, "train.stop")).to_be_visible()
+        state = opening(other, "train.queued").or_(opening(other, "train.running"))
+        expect(state.or_(opening(other, "train.done")).first).to_be_visible()
+        button(page, "train.stop").click()
+        expect(opening(page, "train.stopped")).to_be_visible()
+        expect(other.get_by_text(say("train.done", epochs=2))).to_be_visible(timeout=LONG)
+        models = other.get_by_role("radiogroup", name=say("app.model")).get_by_role("radio")
+        expect(models).to_have_count(4)
+        expect(models.last).to_have_text(say("app.run_title", epochs=2))
+    finally:
+        other.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_is_wider_than_its_window(page: Page, theme: str, width: int):
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 844})
+    for name, shown in (("", CHART), ("prune", CHART), ("train", "button[kind=primary]")):
+        page.goto(f"/{name}")
+        expect(page.locator(shown).first).to_be_visible()
+        wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, f"{name or 'explore'} is {wide} pixels wider than the window"
