@@ -52,7 +52,6 @@ def main() -> None:
             page.locator(CHART).first.wait_for(timeout=60_000)
             print(f"cold start to chart          {time.perf_counter() - start:6.2f} s")
             time.sleep(8)  # the warm-up ends
-        
             for name, place in (("verdict", "h3"), ("chart", CHART)):
                 seconds = median(lambda place=place: first(browser, address, place))
                 print(f"warm server to {name:13} {seconds:6.2f} s")
@@ -123,7 +122,9 @@ def train(page: Page, address: str) -> None:
 def memory(browser: object, address: str, pid: int, home: Path) -> None:
     """Print the server's memory before, with and after a visit with a 100-MB file."""
     rng = np.random.default_rng(0)
-    arrays = {f"{i}.weight": rng.standard_normal((1250, 2000)).astype(np.float32) for i in range(10)}
+    arrays = {
+        f"{i}.weight": rng.standard_normal((1250, 2000)).astype(np.float32) for i in range(10)
+    }
     file = home / "large.safetensors"
     file.write_bytes(write(Checkpoint.of(arrays), "safetensors"))
     time.sleep(20)

@@ -7,20 +7,36 @@ from typing import Any
 from rmtviz.errors import BadOption
 
 
-def knob(default: Any, *, low: float | None = None, high: float | None = None) -> Any:
-    """Declare a field with a default and an inclusive range (None: unbounded)."""
-    return dataclasses.field(default=default, metadata={"low": low, "high": high})
+def knob(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    among: tuple[str, ...] | None = None,
+) -> Any:
+    """Declare a field with a default and an inclusive range (None: unbounded), or its words."""
+    metadata = {"low": low, "high": high, "among": among}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def check(choice: Any) -> None:
-    """Refuse a choice with a knob out of range; call it from `__post_init__`.
+    """Refuse a choice with a knob out of range or none of its words; for `__post_init__`.
 
     Raises:
-        BadOption: names the knob, the value and the range.
+        BadOption: names the knob, the value, and the range or the words.
     """
     for field in dataclasses.fields(choice):
         low, high = field.metadata.get("low"), field.metadata.get("high")
+        among = field.metadata.get("among")
         value = getattr(choice, field.name)
+        if among is not None and value not in among:
+            raise BadOption(
+                "knob_among",
+                choice=type(choice).__name__,
+                knob=field.name,
+                value=value,
+                known=", ".join(among),
+            )
         if low is None and high is None:
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -21,11 +21,15 @@ from rmtviz.errors import BadOption, PlanRefused
 from rmtviz.fits import METHODS
 from rmtviz.layers import Layer
 from rmtviz.rules import RULES, Keep, Rule
+from rmtviz.rules.base import sound
 
 Array = NDArray[np.float64]
 
 FORMS = ("auto", "dense", "factored")
 """How a cut layer is stored: factored where that is smaller, always dense, always factored."""
+
+BELOW = 0.01
+"""Up to this share of values below the lower edge is put down to a variance fitted too high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class LayerCut:
 
     `form` is "whole" (untouched), "dense" or "factored"; `reason` a key under `reason` in
     the catalogue; `stable` whether the methods agreed on the cut (None without a fit).
+    `values` are the new singular values of the kept directions (None: unchanged), `kept`
+    their places in the descending order, from 0 (None: the first `rank_after`).
     """
 
     name: str
@@ -44,6 +50,8 @@ class LayerCut:
     form: str
     stable: bool | None
     reason: str
+    values: tuple[float, ...] | None = None
+    kept: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,8 @@ class PruningPlan:
         lines = [f"{self.rule}, {self.method}, {self.digest[:12]}"]
         lines += [
             f"{cut.name}: rank {cut.rank_before} → {cut.rank_after}, {cut.form}, "
-            f"{cut.parameters_before:,} → {cut.parameters_after:,} weights ({cut.reason})"
+            f"{cut.parameters_before:,} → {cut.parameters_after:,} weights "
+            f"({', '.join([cut.reason, *_details(cut)])})"
             for cut in self.cuts
         ]
         return "\n".join(lines)
@@ -84,12 +93,12 @@ class PruningPlan:
         """
         try:
             record = json.loads(text)
-            cuts = tuple(LayerCut(**cut) for cut in record.pop("cuts"))
+            cuts = tuple(map(_cut_of, record.pop("cuts")))
             plan = cls(cuts=cuts, **record)
-            sound = isinstance(plan.digest, str) and all(map(_sound, cuts))
-            if not sound or len({cut.name for cut in cuts}) < len(cuts):
+            makes_sense = isinstance(plan.digest, str) and all(map(_sound, cuts))
+            if not makes_sense or len({cut.name for cut in cuts}) < len(cuts):
                 raise ValueError
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise PlanRefused("plan_unreadable") from None
         return plan
 
@@ -139,14 +148,38 @@ class Factors:
         left, right = (far, near) if tall else (near, far)
         return cls(left, np.ldexp(values, exponent), right)
 
-    def truncated(self, rank: int) -> Array:
-        """Return the best approximation of this rank (Eckart and Young 1936), m × n."""
-        return (self.left[:, :rank] * self.values[:rank]) @ self.right[:, :rank].T
+    def truncated(
+        self,
+        rank: int,
+        values: tuple[float, ...] | None = None,
+        kept: tuple[int, ...] | None = None,
+    ) -> Array:
+        """Return the best approximation of this rank (Eckart and Young 1936), m × n.
 
-    def pair(self, rank: int) -> tuple[Array, Array]:
+        With `values` the kept directions have these new ones; with `kept` other directions
+        than the first are kept, by their places.
+        """
+        left, values_kept, right = self._kept(rank, values, kept)
+        return (left * values_kept) @ right.T
+
+    def pair(
+        self,
+        rank: int,
+        values: tuple[float, ...] | None = None,
+        kept: tuple[int, ...] | None = None,
+    ) -> tuple[Array, Array]:
         """Return (r × n, m × r), the same approximation with its values shared out evenly."""
-        root = np.sqrt(self.values[:rank])
-        return root[:, None] * self.right[:, :rank].T, self.left[:, :rank] * root
+        left, values_kept, right = self._kept(rank, values, kept)
+        root = np.sqrt(values_kept)
+        return root[:, None] * right.T, left * root
+
+    def _kept(
+        self, rank: int, values: tuple[float, ...] | None, kept: tuple[int, ...] | None
+    ) -> tuple[Array, Array, Array]:
+        """Return the left directions, values and right directions that are kept."""
+        places = slice(rank) if kept is None else list(kept)
+        found = self.values[places] if values is None else np.array(values)
+        return self.left[:, places], found, self.right[:, places]
 
 
 def plan(
@@ -162,7 +195,9 @@ def plan(
 
     The last (classifier) layer stays whole unless `include_last` or an override says so.
     With `careful`, for choices that nobody named, layers stay whole where the methods
-    disagree about the cut.
+    disagree about the cut, and where it would remove values below the law's lower edge,
+    if they are more than `BELOW` of all: in trained transformers those carry information
+    (Staats, Thamm and Rosenow, arXiv 2410.17770).
 
     Raises:
         BadOption: an unknown form, layer, or a rank outside 1 … rank of the layer.
@@ -179,8 +214,8 @@ def plan(
             keep = Keep(layer.spectrum.p, "last")
         else:
             keep = rule(layer)
-            if careful and not layer.stable and keep.rank < layer.spectrum.p:
-                keep = Keep(layer.spectrum.p, "unstable")
+            doubt = _doubt(layer, keep) if careful else None
+            keep = Keep(layer.spectrum.p, doubt) if doubt else keep
         cuts.append(_cut(layer, keep, form))
     if wanted:
         known = ", ".join(layer.name for layer in analysis)
@@ -238,11 +273,21 @@ def apply(
     return pruned
 
 
-def error(layer: LayerAnalysis, rank: int) -> float:
-    """Return the share of the layer's Frobenius norm that a cut to this rank removes."""
-    values = layer.spectrum.values
-    energy = layer.spectrum.energy
-    return float(np.sqrt(values[rank:] @ values[rank:] / energy)) if energy else 0.0
+def error(
+    layer: LayerAnalysis,
+    rank: int,
+    values: tuple[float, ...] | None = None,
+    kept: tuple[int, ...] | None = None,
+) -> float:
+    """Return the share of the layer's Frobenius norm that a cut changes, by rank or in full.
+
+    With s the layer's values, K the kept places and s' their new values:
+    √(Σ_{i∉K} s_i² + Σ_{i∈K} (s_i − s'_i)²)/‖W‖_F.
+    """
+    left, energy = layer.spectrum.values.copy(), layer.spectrum.energy
+    places = slice(rank) if kept is None else list(kept)
+    left[places] -= left[places] if values is None else values
+    return float(np.sqrt(left @ left / energy)) if energy else 0.0
 
 
 def rank_of(layer: LayerAnalysis) -> int:
@@ -254,16 +299,28 @@ def rank_of(layer: LayerAnalysis) -> int:
 
 def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
     before, (m, n) = rank_of(layer), layer.layer.shape
-    rank = min(keep.rank, before)
+    places = range(keep.rank) if keep.kept is None else keep.kept
+    rank = sum(place < before for place in places)  # a factored layer has no more
+    values = None if keep.values is None else keep.values[:rank]
+    kept = None if keep.kept is None or rank == before else keep.kept[:rank]
     smaller = rank * (m + n) < m * n
-    if rank == before:
+    if rank == before and values is None:
         stored, after = "whole", layer.parameters
     elif form == "factored" or (form == "auto" and smaller):
         stored, after = "factored", rank * (m + n)
     else:
         stored, after = "dense", m * n
     return LayerCut(
-        layer.name, before, rank, layer.parameters, after, stored, layer.stable, keep.reason
+        layer.name,
+        before,
+        rank,
+        layer.parameters,
+        after,
+        stored,
+        layer.stable,
+        keep.reason,
+        values,
+        kept,
     )
 
 
@@ -273,14 +330,47 @@ def _stored(
     """Return the new tensors of a layer by name, and the name of its bias."""
     stem = layer.name
     if cut.form == "factored":
-        first, second = parts.pair(cut.rank_after)
+        first, second = parts.pair(cut.rank_after, cut.values, cut.kept)
         new = {f"{stem}.0.weight": first, f"{stem}.1.weight": second}
         new = {name: array.astype(dtype) for name, array in new.items()}
         return {name: Tensor.of(array) for name, array in new.items()}, f"{stem}.1.bias"
-    dense = Tensor.of(parts.truncated(cut.rank_after).astype(dtype))
+    dense = Tensor.of(parts.truncated(cut.rank_after, cut.values, cut.kept).astype(dtype))
     if layer.kind == "linear":
         return {layer.tensors[0]: dense}, layer.bias
     return {f"{stem}.weight": dense}, f"{stem}.bias"
+
+
+def _doubt(layer: LayerAnalysis, keep: Keep) -> str | None:
+    """Return why a cut that nobody named is better not made, as a reason; None: it may be."""
+    p = layer.spectrum.p
+    kept = range(keep.rank) if keep.kept is None else keep.kept
+    if len(kept) == p:
+        return None
+    if not layer.stable:
+        return "unstable"
+    below = range(p - (layer.below or 0), p)
+    return "below_edge" if len(below) > BELOW * p and not set(below) <= set(kept) else None
+
+
+def _details(cut: LayerCut) -> list[str]:
+    """Return in words what a cut does besides keeping the first values as they are."""
+    words = []
+    if cut.kept is not None:
+        first = next(i for i, place in enumerate((*cut.kept, -1)) if place != i)
+        words.append(f"the first {first} and {cut.rank_after - first} of the others")
+    if cut.values is not None:
+        words.append(f"new values {max(cut.values):.4g} to {min(cut.values):.4g}")
+    return words
+
+
+def _cut_of(record: dict[str, Any]) -> LayerCut:
+    """Return the cut that was written as this record; lists become tuples again."""
+    values, kept = record.get("values"), record.get("kept")
+    if values is not None:
+        if not all(type(value) in (int, float) for value in values):
+            raise ValueError
+        values = tuple(float(value) for value in values)
+    return LayerCut(**record | {"values": values, "kept": None if kept is None else tuple(kept)})
 
 
 def _sound(cut: LayerCut) -> bool:
@@ -288,7 +378,10 @@ def _sound(cut: LayerCut) -> bool:
     counts = (cut.rank_before, cut.rank_after, cut.parameters_before, cut.parameters_after)
     if not isinstance(cut.name, str) or not all(type(count) is int for count in counts):
         return False
-    return 1 <= cut.rank_after <= cut.rank_before and cut.form in ("whole", *FORMS[1:])
+    if not all(type(place) is int and place < cut.rank_before for place in cut.kept or ()):
+        return False
+    fits = 1 <= cut.rank_after <= cut.rank_before and sound(cut.rank_after, cut.values, cut.kept)
+    return fits and cut.form in ("whole", *FORMS[1:])
 
 
 def _within(rank: int, layer: LayerAnalysis) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rmtviz import pruning, verdict
 from rmtviz.analysis import Analysis
-from rmtviz.pruning import PruningPlan, Size
+from rmtviz.pruning import LayerCut, PruningPlan, Size
 from rmtviz.tokens import LIGHT
 from rmtviz.words import say
 
@@ -66,7 +66,7 @@ def cut_report(
                     cut.name,
                     f"{cut.rank_before} → {cut.rank_after}",
                     f"{cut.parameters_after / cut.parameters_before:.0%}",
-                    f"{pruning.error(analysis[cut.name], cut.rank_after):.0%}",
+                    f"{_error(analysis, cut):.0%}",
                     say(f"reason.{cut.reason}"),
                 ]
                 for cut in plan.cuts
@@ -85,6 +85,10 @@ def cut_report(
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
+
+
+def _error(analysis: Analysis, cut: LayerCut) -> float:
+    return pruning.error(analysis[cut.name], cut.rank_after, cut.values, cut.kept)
 
 
 def _costs(trial: "Trial | None") -> list[str]:

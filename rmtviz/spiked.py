@@ -14,9 +14,10 @@ those of a direction in the *space* of all true directions: directions of close 
 freely among each other, so a match with any single one can be far smaller.
 
 Sources: Baik, Ben Arous and Péché, Ann. Probab. 33 (2005) 1643 (the threshold); Benaych-Georges
-and Nadakuditi, J. Multivariate Anal. 111 (2012) 120, section 3.1 (landing and shares); Gavish
-and Donoho, IEEE Trans. Inf. Theory 63 (2017) 2137, arXiv 1405.7511 (shrinkage), and 60 (2014)
-5040, arXiv 1305.5870 (the optimal hard threshold).
+and Nadakuditi, J. Multivariate Anal. 111 (2012) 120, arXiv 1103.2221, section 3.1 (landing and
+shares); Gavish and Donoho, IEEE Trans. Inf. Theory 60 (2014) 5040, arXiv 1305.5870 (the optimal
+hard threshold), and 63 (2017) 2137, arXiv 1405.7511 (shrinkage); Leeb, Stat. Probab. Lett. 186
+(2022) 109472, arXiv 2005.11807 (shrinkage for the operator norm).
 """
 
 import math
@@ -45,7 +46,7 @@ def edge(ratio: float) -> float:
 def landing(x: ArrayLike, ratio: float) -> Array:
     """Return y(x) = √((x + 1/x)(x + c/x)), where spikes of strengths x ≥ 0 land.
 
-    1 + √c up to the detection threshold. Benaych-Georges and Nadakuditi (2012), eq. 9.
+    1 + √c up to the detection threshold. Benaych-Georges and Nadakuditi (2012), section 3.1.
     """
     x = np.maximum(np.asarray(x, dtype=np.float64), detection(ratio))
     return np.sqrt((x + 1 / x) * (x + ratio / x))
@@ -56,7 +57,8 @@ def strength(y: ArrayLike, ratio: float) -> Array:
 
         x(y)² = ½ (y² − c − 1 + √((y² − c − 1)² − 4c))
 
-    Gavish and Donoho (2017), eq. 4.
+    Gavish and Donoho (2017), table of the optimal shrinkers; also the "noise filtering" of
+    Staats, Thamm and Rosenow, Phys. Rev. E 108 (2023) L022302.
     """
     y = np.asarray(y, dtype=np.float64)
     above = np.maximum(y, edge(ratio))
@@ -73,35 +75,38 @@ def shares(x: ArrayLike, ratio: float) -> tuple[Array, Array]:
         near = (1 − c/x⁴)/(1 + c/x²),    far = (1 − c/x⁴)/(1 + 1/x²)
 
     `near` on the side of p, `far` on the side of n; 0 up to the detection threshold. Squared
-    cosines. Benaych-Georges and Nadakuditi (2012), eq. 10; Gavish and Donoho (2017), eq. 5.
+    cosines. Benaych-Georges and Nadakuditi (2012), section 3.1.
     """
+    lost = np.asarray(x, dtype=np.float64) <= detection(ratio)
     x = np.maximum(np.asarray(x, dtype=np.float64), detection(ratio))
-    clear = np.maximum(1 - ratio / x**4, 0.0)
+    clear = np.where(lost, 0.0, np.maximum(1 - ratio / x**2 / x**2, 0.0))
     return clear / (1 + ratio / x**2), clear / (1 + 1 / x**2)
 
 
 def frobenius(y: ArrayLike, ratio: float) -> Array:
     """Return η(y) = √((y² − c − 1)² − 4c)/y, best in Frobenius norm: ‖S − Ŝ‖²_F least.
 
-    It equals x √(near · far). Gavish and Donoho (2017), eq. 7.
+    It equals x √(near · far). Gavish and Donoho (2017).
     """
     above = np.maximum(np.asarray(y, dtype=np.float64), edge(ratio))
     return _gap(above, ratio) / above
 
 
 def operator(y: ArrayLike, ratio: float) -> Array:
-    """Return η(y) = x(y), best in operator norm: the largest singular value of S − Ŝ least.
+    """Return η(y) = x √(far/near) = x √((x² + c)/(x² + 1)), best in operator norm.
 
-    The landing undone; also the "noise filtering" of Staats, Thamm and Rosenow, Phys. Rev. E
-    108 (2023) L022302. Gavish and Donoho (2017), eq. 8.
+    The largest singular value of S − Ŝ is then least, x √(1 − far): whatever the shrunken
+    value, the part of S outside the found direction of the longer side is lost. Leeb
+    (2022); the η = x(y) of Gavish and Donoho (2017) is best for square matrices only.
     """
-    return strength(y, ratio)
+    x = strength(y, ratio)
+    return x * np.sqrt((x**2 + ratio) / (x**2 + 1))
 
 
 def nuclear(y: ArrayLike, ratio: float) -> Array:
     """Return η(y) = (x⁴ − c − √c x y)₊/(x² y), best in nuclear norm: the sum of all values least.
 
-    Gavish and Donoho (2017), eq. 9.
+    It equals x (√(near · far) − √((1 − near)(1 − far)))₊. Gavish and Donoho (2017).
     """
     y = np.maximum(np.asarray(y, dtype=np.float64), edge(ratio))
     x = np.maximum(strength(y, ratio), detection(ratio))
@@ -121,7 +126,7 @@ def hard_threshold(ratio: float) -> float:
 
         λ*(c) = √(2(c + 1) + 8c/(c + 1 + √(c² + 14c + 1)))
 
-    The best of all hard thresholds, for noise of known size. Gavish and Donoho (2014), eq. 11.
+    The best of all hard thresholds, for noise of known size. Gavish and Donoho (2014).
     """
     c = ratio
     return math.sqrt(2 * (c + 1) + 8 * c / (c + 1 + math.sqrt(c * c + 14 * c + 1)))
@@ -131,19 +136,37 @@ def hard_threshold_by_median(ratio: float) -> float:
     """Return ω(c) = λ*(c)/√μ_c, the same in units of the median singular value.
 
     μ_c is the median of the Marchenko–Pastur law, so the size of the noise need not be known,
-    but the spikes must be few: r of them move the median as if noise were larger. Gavish
-    and Donoho (2014), eqs. 4 and 5.
+    but the spikes must be few: they move the median as if the noise were larger. Gavish and
+    Donoho (2014).
     """
     return hard_threshold(ratio) / math.sqrt(float(MarchenkoPastur(ratio).ppf(0.5)))
 
 
+def beside(shape: tuple[int, int], sigma: float, spikes: int) -> tuple[float, float]:
+    """Return the unit σ√(n − k) and the aspect ratio (p − k)/(n − k) of noise beside k spikes.
+
+    The formulas hold for few spikes. Each of many competes only with the noise outside the
+    others' directions, which is (p − k) × (n − k): with 96 spikes in 512 × 784 the predicted
+    shares come right to 0.005 in place of 0.05, and Frobenius shrinkage to 0.2 % of the best
+    possible error in place of 1.5 % (spikes from 6 down to 2 times the threshold).
+
+    Raises:
+        ValueError: no noise is left, p ≤ k.
+    """
+    p, n = min(shape) - spikes, max(shape) - spikes
+    if p < 1:
+        raise ValueError(f"beside {spikes} spikes no noise is left in {shape}")
+    return sigma * math.sqrt(n), p / n
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Strengths:
-    """What stands behind the singular values above the law's edge, strongest first.
+    """What stands behind the k largest singular values, strongest first.
 
     `values` as measured and `strengths` as estimated for the signal alone, both as singular
     values; `near` and `far` the predicted shares of each direction in the space of the
-    signal's, on the shorter and on the longer side of the matrix.
+    signal's, on the shorter and on the longer side of the matrix. A value that noise could
+    reach has the strength and the shares 0.
     """
 
     values: Array
@@ -155,18 +178,19 @@ class Strengths:
         return len(self.values)
 
 
-def strengths(spectrum: Spectrum, law: MarchenkoPastur) -> Strengths:
-    """Return the strength and the shares of each singular value above the law's edge.
+def strengths(spectrum: Spectrum, law: MarchenkoPastur, spikes: int | None = None) -> Strengths:
+    """Return the strength and the shares of the k largest singular values.
 
-    The first values of a fit are its spikes; between the edge and the fit's cut, noise
-    itself reaches by chance.
+    k is the number of `spikes` of a fit; None: of the values above the law's edge, between
+    which and a fit's cut noise itself reaches by chance.
     """
-    unit = law.sigma * math.sqrt(spectrum.n)
-    normalised = spectrum.values / unit
-    y = normalised[normalised > edge(law.ratio)]
-    x = strength(y, law.ratio)
-    near, far = shares(x, law.ratio)
-    found = Strengths(spectrum.values[: len(y)].copy(), unit * x, near, far)
+    if spikes is None:
+        top = spectrum.singular(law.support[1])
+        spikes = min(int(np.count_nonzero(spectrum.values > top)), spectrum.p - 1)
+    unit, ratio = beside(spectrum.shape, law.sigma, spikes)
+    values = spectrum.values[:spikes].copy()
+    x = strength(values / unit, ratio)
+    found = Strengths(values, unit * x, *shares(x, ratio))
     for array in (found.values, found.strengths, found.near, found.far):
         array.flags.writeable = False
     return found

@@ -2,8 +2,8 @@
 
 The controls say what the spikes carry: they alone, the bulk alone, another bulk. Each is a
 checkpoint in which every cut layer W = learnt + bulk is replaced by its learnt part (the
-singular values that the plan keeps), by its bulk alone, or by the learnt part plus fresh
-Gaussian noise of the bulk's size.
+singular directions that the plan keeps, as it keeps them), by its bulk alone, or by the
+learnt part plus fresh Gaussian noise of the bulk's size.
 """
 
 from collections.abc import Mapping
@@ -90,11 +90,12 @@ def controls(
         if cut.form == "whole":
             continue
         parts = (known or {}).get(cut.name) or pruning.factors(checkpoint, whole[cut.name])
-        kept = parts.truncated(cut.rank_after)
+        kept = parts.truncated(cut.rank_after, None, cut.kept)
         bulk = whole[cut.name].matrix(checkpoint).astype(np.float64) - kept
+        planned = parts.truncated(cut.rank_after, cut.values, cut.kept)
         noise = rng.standard_normal(bulk.shape)
         noise *= np.linalg.norm(bulk) / np.linalg.norm(noise)
         name = stored[cut.name]
-        for control, matrix in (("bulk", bulk), ("fresh", kept + noise)):
+        for control, matrix in (("bulk", bulk), ("fresh", planned + noise)):
             made[control][name] = Tensor.of(matrix.astype(learnt.tensors[name].dtype))
     return {name: replace(learnt, tensors=tensors) for name, tensors in made.items()}

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors knobs tokens site",
     "marchenko_pastur checkpoint",
-    "tracy_widom spiked spectrum formats layers",
+    "tracy_widom spectrum spiked screenot formats layers",
     "fits metrics",
     "analysis",
     "rules",

@@ -33,7 +33,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except RmtvizError as refusal:
-            click.echo(str(refusal), err=True)
+            for sentence in (refusal.what, refusal.do):  # in which a file may have its word
+                line = "".join(sign if sign.isprintable() else "\ufffd" for sign in sentence)
+                click.echo(line, err=True)
             ctx.exit(2)
 
 

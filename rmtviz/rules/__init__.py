@@ -1,4 +1,4 @@
-"""Which singular values stay: each rule is a frozen value that maps a LayerAnalysis to a rank."""
+"""What of a layer stays: each rule is a frozen value that maps a LayerAnalysis to a Keep."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,32 @@ from rmtviz.rules.energy import EnergyShare
 from rmtviz.rules.fixed_rank import FixedRank
 from rmtviz.rules.noise_edge import NoiseEdge
 from rmtviz.rules.off import Off
+from rmtviz.rules.optimal_threshold import OptimalThreshold
+from rmtviz.rules.screenot import ScreeNOT
+from rmtviz.rules.shrinkage import Shrinkage
+from rmtviz.rules.two_sided import TwoSided
 
 RULES: Mapping[str, type[Rule]] = {
     "noise-edge": NoiseEdge,
+    "optimal-threshold": OptimalThreshold,
+    "shrinkage": Shrinkage,
+    "screenot": ScreeNOT,
+    "two-sided": TwoSided,
     "energy": EnergyShare,
     "rank": FixedRank,
     "off": Off,
 }
 
-__all__ = ["RULES", "EnergyShare", "FixedRank", "Keep", "NoiseEdge", "Off", "Rule"]
+__all__ = [
+    "RULES",
+    "EnergyShare",
+    "FixedRank",
+    "Keep",
+    "NoiseEdge",
+    "Off",
+    "OptimalThreshold",
+    "Rule",
+    "ScreeNOT",
+    "Shrinkage",
+    "TwoSided",
+]

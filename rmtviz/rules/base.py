@@ -1,6 +1,7 @@
-"""What every rule returns: how many singular values of a layer to keep, and why."""
+"""What every rule returns: which singular values of a layer to keep, their new values, and why."""
 
 import abc
+import math
 from dataclasses import dataclass
 
 from rmtviz import knobs
@@ -9,19 +10,46 @@ from rmtviz.analysis import LayerAnalysis
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The rank to keep, and the reason as a key under `reason` in the catalogue."""
+    """How many values to keep, and the reason as a key under `reason` in the catalogue.
+
+    `values` are the new values of the kept directions (None: unchanged), `kept` their places
+    in the descending order, from 0 (None: the first `rank`).
+
+    Raises:
+        ValueError: not as many values or places as the rank says, a value that is negative or
+            not finite, or places that do not ascend.
+    """
 
     rank: int
     reason: str
+    values: tuple[float, ...] | None = None
+    kept: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not sound(self.rank, self.values, self.kept):
+            raise ValueError(f"{self} keeps no set of singular values")
+
+
+def sound(
+    rank: int, values: tuple[float, ...] | None = None, kept: tuple[int, ...] | None = None
+) -> bool:
+    """Return whether these are a rank, new values and kept places that belong together."""
+    if values is not None and not (
+        len(values) == rank and all(math.isfinite(value) and value >= 0 for value in values)
+    ):
+        return False
+    places = tuple(range(rank)) if kept is None else kept
+    ascend = all(low < high for low, high in zip((-1, *places), places, strict=False))
+    return rank >= 1 and len(places) == rank and ascend
 
 
 @dataclass(frozen=True, slots=True)
 class Rule(abc.ABC):
-    """A way to choose a layer's rank; its fields are its knobs."""
+    """A way to choose what of a layer stays; its fields are its knobs."""
 
     def __post_init__(self) -> None:
         knobs.check(self)
 
     @abc.abstractmethod
     def __call__(self, layer: LayerAnalysis) -> Keep:
-        """Return how many of the layer's singular values to keep."""
+        """Return which of the layer's singular values to keep."""

@@ -65,7 +65,7 @@ def warm() -> threading.Thread:
     """
 
     def work() -> None:
-        importlib.import_module("rmtviz.training")
+        importlib.import_module("rmtviz.training").warm()
         gc.collect()
         gc.freeze()
 

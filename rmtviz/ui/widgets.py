@@ -11,6 +11,7 @@ import streamlit as st
 from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import RmtvizError
+from rmtviz.ui import links
 from rmtviz.words import say
 
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
@@ -42,13 +43,12 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
 
     The words are the catalogue's: `choice.NAME.title`, `choice.NAME.help`, `choice.NAME.KNOB`.
     """
-    name = st.segmented_control(
+    name = links.choice(
+        st.segmented_control,
         say(f"choice.{key}"),
         list(table),
+        key,
         format_func=lambda option: say(f"choice.{option}.title"),
-        key=key,
-        bind="query-params",
-        default=next(iter(table)),
         required=True,
         help=say(f"choice.{key}_help"),
     )
@@ -64,17 +64,14 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
 
 def layer(analysis: Analysis) -> LayerAnalysis:
     """Draw the choice of a layer, bound to the URL; return its analysis."""
-    names = [item.name for item in analysis]
-    if st.session_state.get("layer") not in names:
-        st.session_state.pop("layer", None)
-    name = st.selectbox(
+    name = links.choice(
+        st.selectbox,
         say("choice.layer"),
-        names,
+        [item.name for item in analysis],
+        "layer",
         format_func=lambda name: say(
             "choice.layer_title", name=name, shape="{} × {}".format(*analysis[name].layer.shape)
         ),
-        key="layer",
-        bind="query-params",
     )
     return analysis[name]
 
@@ -88,8 +85,18 @@ def chart(figure: figures.Figure, name: str, alt: str) -> None:
     st.plotly_chart(figure, theme=None, config=config, key=f"chart_{name}", alt=alt)
 
 
-def _knob(owner: str, field: dataclasses.Field[Any]) -> float:
-    """Draw one knob as a number: whole where its default is, else in steps of 0.05."""
+def _knob(owner: str, field: dataclasses.Field[Any]) -> float | str:
+    """Draw one knob: a choice of words, or a number, whole where its default is whole."""
+    if field.metadata["among"]:
+        word: str = st.selectbox(
+            say(f"choice.{owner}.{field.name}"),
+            field.metadata["among"],
+            index=field.metadata["among"].index(field.default),
+            format_func=lambda option: say(f"choice.{owner}.{field.name}_{option}"),
+            key=f"knob_{owner}_{field.name}",
+            persist_state="session",
+        )
+        return word
     whole = isinstance(field.default, int)
     kind: Any = int if whole else float
     low, high = field.metadata["low"], field.metadata["high"]

@@ -80,13 +80,6 @@ class Visitor:
             self.run()
         return self
 
-    def shown(self, key: str) -> str:
-        """The words in which a choice shows its value, as they stand in the address."""
-        widget = self.at.get_by_key(key)
-        if hasattr(widget, "formatted_values"):
-            return widget.formatted_values[0]
-        return widget.options[widget.index]
-
     @property
     def words(self) -> str:
         """All that the page says outside its tables and charts, a line a thing."""

@@ -116,15 +116,26 @@ def test_words_and_formula_are_of_the_chosen_layer(visit, clean):
     ("key", "value"),
     [("method", "kritchman-nadler"), ("layer", "2"), ("scale", "eigen"), ("view", "learnt")],
 )
-def test_a_choice_changes_the_picture_and_a_link_brings_it_back(visit, key: str, value: str):
+def test_a_choice_changes_the_picture_and_its_link_brings_it_back(visit, key: str, value: str):
     visitor = visit()
     before = visitor.figure("spectrum")
     visitor.choose(key, value)
     after = visitor.figure("spectrum")
     assert after != before
-    linked = visit(**{key: visitor.shown(key)})
-    assert linked.at.session_state[key] == value
-    assert linked.figure("spectrum") == after
+    assert visitor.at.query_params[key] == value
+    assert visit(**{key: value}).figure("spectrum") == after
+
+
+def test_a_choice_that_came_by_a_link_stays_on_the_next_page(visit):
+    visitor = visit("prune", layer="2", method="kritchman-nadler")
+    assert visitor.at.session_state["layer"] == "2"
+    assert visitor.at.query_params["layer"] == "2"
+    assert visitor.at.query_params["method"] == "kritchman-nadler"
+
+
+def test_the_address_of_defaults_is_bare(visit):
+    visitor = visit().choose("scale", "eigen").choose("scale", "singular")
+    assert "scale" not in visitor.at.query_params
 
 
 def test_the_other_method_finds_other_spikes(visit):

@@ -18,6 +18,7 @@ from rmtviz.words import catalogue, say
 
 CHART = ".js-plotly-plot .main-svg"
 LONG = 60_000
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(autouse=True)
@@ -67,33 +68,29 @@ def short_run(page: Page, epochs: int) -> None:
     images, passes = (
         page.get_by_role("slider", name=say(f"train.{key}")).first for key in ("samples", "epochs")
     )
-    images.focus()
-    page.keyboard.press("Home")
-    expect(images).to_have_attribute("aria-valuenow", "0")
-    passes.focus()
-    page.keyboard.press("Home")
+    images.press("Home")
+    expect(images).to_have_value("0")
+    passes.press("Home")
     for _ in range(epochs - 1):
-        page.keyboard.press("ArrowRight")
-    expect(passes).to_have_attribute("aria-valuenow", str(epochs))
+        passes.press("ArrowRight")
+    expect(passes).to_have_value(str(epochs))
     expect(button(page, "train.start")).to_be_enabled()
     button(page, "train.start").click()
 
 
 def test_a_newcomer_sees_a_verdict_and_follows_a_layer(page: Page):
     opened(page)
-    start = time.perf_counter()
-    opened(page)
-    print(f"\nfirst paint from a warm server: {time.perf_counter() - start:.2f} s")
     expect(headline(page)).to_contain_text("can't be told from random")
     table = page.get_by_role("region", name=say("explore.map_alt"))
+    expect(table.locator("#glide-cell-2-1")).to_have_text("256 × 512")
     table.click(position={"x": 16, "y": 40 + 1.5 * 44})
     layer = page.get_by_role("combobox", name=say("choice.layer"))
     expect(layer).to_have_value(re.compile("^2 "))
     expect(page.get_by_text("Layer 2 in words")).to_be_visible()
-    expect(page).to_have_url(re.compile("layer=2"))
+    expect(page).to_have_url(re.compile(r"\?layer=2$"))
     choose(page, "explore.scale_eigen")
     expect(page.get_by_text(say("figure.axis_eigen"))).to_be_visible()
-    expect(page).to_have_url(re.compile("scale=Eigen"))
+    expect(page).to_have_url(re.compile("scale=eigen"))
     page.reload()
     expect(layer).to_have_value(re.compile("^2 "))
     expect(page.get_by_text(say("figure.axis_eigen"))).to_be_visible()
@@ -129,19 +126,10 @@ def test_a_wrong_file_gets_a_sentence_and_nothing_is_fetched_for_it(page: Page):
 def test_a_cut_is_chosen_tested_and_taken_home(page: Page, tmp_path: Path):
     opened(page, "/prune")
     expect(headline(page)).to_contain_text("selection images")
-    start = time.perf_counter()
     choose(page, "choice.off.title")
     expect(headline(page)).to_contain_text("Nothing is cut")
-    print(f"\na changed rule, first time: {time.perf_counter() - start:.2f} s")
     choose(page, "choice.energy.title")
     expect(headline(page)).to_contain_text("Stores")
-    times = []
-    for key, words in 3 * (("off", "Nothing is cut"), ("energy", "Stores")):
-        start = time.perf_counter()
-        choose(page, f"choice.{key}.title")
-        expect(headline(page)).to_contain_text(words)
-        times.append(time.perf_counter() - start)
-    print(f"a changed rule, repainted: median {1e3 * np.median(times):.0f} ms, {times}")
     expect(button(page, "prune.undo")).to_be_enabled()
     button(page, "prune.test").click()
     expect(page.get_by_text("95 % interval")).to_be_visible(timeout=LONG)
@@ -198,7 +186,7 @@ def test_what_was_trained_is_explored_pruned_and_taken_home(page: Page, tmp_path
     trained = page.get_by_role("radio", name=say("app.run_title", epochs=2))
     expect(trained).to_be_checked()
     choose(page, "explore.view_learnt")
-    expect(page).to_have_url(re.compile("view="))
+    expect(page).to_have_url(re.compile("view=learnt"))
     go(page, "prune")
     expect(headline(page)).to_contain_text("selection images", timeout=LONG)
     with page.expect_download() as download:
@@ -227,13 +215,50 @@ def test_two_visitors_train_at_once_and_do_not_see_each_other(page: Page, browse
         other.context.close()
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+REPAINT = """([button, words]) => new Promise(done => {
+  const start = performance.now();
+  const look = () => document.querySelector("h3").innerText.includes(words)
+    ? done(performance.now() - start) : requestAnimationFrame(look);
+  button.click();
+  look();
+})"""
+"""Milliseconds from a click until the headline says these words."""
+
+
+def test_how_long_one_waits(page: Page):
+    """Prints what is promised elsewhere; the bounds here are for a busy machine."""
+    paints = []
+    for _ in range(3):
+        start = time.perf_counter()
+        opened(page)
+        paints.append(time.perf_counter() - start)
+    opened(page, "/prune")
+    expect(headline(page)).to_contain_text("Stores")
+    clicks = []
+    for key, words in 6 * (("off", "Nothing is cut"), ("energy", "Stores")):
+        radio = page.get_by_role("radio", name=say(f"choice.{key}.title"), exact=True)
+        clicks.append(page.evaluate(REPAINT, [radio.element_handle(), words]))
+    first, seen, again = np.median(paints), clicks[:2], np.median(clicks[2:])
+    print(f"\nfirst paint from a warm server: median {first:.2f} s")
+    print(f"a changed rule until its headline is repainted: median {again:.0f} ms", end="")
+    print(f", the first time {seen[0]:.0f} and {seen[1]:.0f} ms")
+    assert first < 15
+    assert again < 5_000
+
+
+WIDER = """() => Math.max(
+  ...[document.scrollingElement, document.querySelector("[data-testid=stMain]")]
+    .map(box => box.scrollWidth - box.clientWidth))"""
+"""By how many pixels the page, or what scrolls in it, is wider than it can show."""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_is_wider_than_its_window(page: Page, theme: str, width: int):
+def test_no_page_is_wider_than_its_window(page: Page, theme: str):
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    page.set_viewport_size({"width": width, "height": 844})
-    for name, shown in (("", CHART), ("prune", CHART), ("train", "button[kind=primary]")):
+    for name, shown in (("", CHART), ("prune", CHART), ("train", "[data-testid=stSlider]")):
+        page.set_viewport_size({"width": 1440, "height": 900})
         page.goto(f"/{name}")
         expect(page.locator(shown).first).to_be_visible()
-        wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, f"{name or 'explore'} is {wide} pixels wider than the window"
+        for width in (1440, 768, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.wait_for_function(f"({WIDER})() <= 0")

@@ -7,7 +7,7 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from rmtviz import formats, layers, pruning
@@ -16,8 +16,8 @@ from rmtviz.checkpoint import FLOATS, Checkpoint
 from rmtviz.errors import BadOption, CannotRun, PlanRefused
 from rmtviz.formats import FORMATS
 from rmtviz.networks import MLP
-from rmtviz.pruning import FORMS, Factors, PruningPlan, Size
-from rmtviz.rules import RULES, EnergyShare, FixedRank, NoiseEdge, Off
+from rmtviz.pruning import BELOW, FORMS, Factors, PruningPlan, Size
+from rmtviz.rules import RULES, EnergyShare, FixedRank, Keep, NoiseEdge, Off, Shrinkage, TwoSided
 
 forms = pytest.mark.parametrize("form", FORMS)
 rules = pytest.mark.parametrize("rule", RULES)
@@ -36,6 +36,7 @@ def matrix(draw: st.DrawFn, m: int, n: int) -> np.ndarray:
     if draw(st.booleans()):
         rank = draw(st.integers(1, min(m, n)))
         w = rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n))
+    w[0] *= draw(st.sampled_from([1, 10]))  # a spike
     name = draw(st.sampled_from(list(FLOATS)))
     return (w * 10.0 ** draw(st.integers(*POWERS[name]))).astype(FLOATS[name])
 
@@ -83,7 +84,7 @@ def cut(checkpoint: Checkpoint, rank: int, form: str = "auto") -> Checkpoint:
 def product(checkpoint: Checkpoint, name: str = "fc") -> np.ndarray:
     """The matrix of a layer, from its tensors."""
     (layer,) = (layer for layer in layers.find(checkpoint)[0] if layer.name == name)
-    return layer.matrix(checkpoint)
+    return layer.matrix(checkpoint).astype(np.float64)
 
 
 def rounding(array: np.ndarray) -> float:
@@ -161,7 +162,20 @@ def test_keep_all_changes_no_pair_either(m: int, n: int, inner: int, wide: bool)
     for own in ({}, {"fc": min(m, n)}):
         plan = pruning.plan(analyze(checkpoint), Off(), own)
         assert plan["fc"].parameters_after == inner * (m + n)
+        assert plan["fc"].rank_before == plan["fc"].rank_after == min(m, n, inner)
         assert pruning.apply(checkpoint, plan).digest == checkpoint.digest
+
+
+@given(plans())
+def test_the_error_that_is_said_is_the_error_of_the_cut(made) -> None:
+    checkpoint, analysis, plan = made
+    pruned = pruning.apply(checkpoint, plan)
+    for cut in plan.cuts:
+        w = checkpoint[f"{cut.name}.weight"]
+        exact, norm = w.astype(np.float64), np.linalg.norm(w.astype(np.float64))
+        error = np.linalg.norm(exact - product(pruned, cut.name))
+        said = pruning.error(analysis[cut.name], cut.rank_after, cut.values, cut.kept)
+        assert error == pytest.approx(said * norm, abs=rounding(w) + 1e-6 * norm)
 
 
 @few
@@ -273,6 +287,8 @@ def test_cut_layers_have_the_planned_rank_and_their_own_number_type(made) -> Non
 
 @forms
 @few
+@example(m=6, n=6, rank=3, seed=0)  # equal: dense
+@example(m=3, n=6, rank=2, seed=0)
 @given(m=sides, n=sides, rank=sides, seed=seeds)
 def test_auto_is_factored_exactly_where_that_is_smaller(form, m, n, rank, seed) -> None:
     rank = min(rank, m, n)
@@ -370,6 +386,7 @@ def test_careful_leaves_layers_whole_where_methods_disagree(ranks: list[int | No
         assert wary == bold
     else:
         assert (wary.form, wary.rank_after, wary.reason) == ("whole", 40, "unstable")
+    assert pruning.plan(analysis, Off(), careful=True)["fc"].reason == "off"
 
 
 @given(matrices, st.data())
@@ -385,7 +402,9 @@ def test_a_pair_cut_again_is_one_pair_and_the_cut_of_its_product(w, data) -> Non
     assert again["fc.0.weight"].shape == (less, w.shape[1])
     best = Factors.of(product(once)).truncated(less)
     assert np.linalg.norm(product(again) - best) <= rounding(w)
-    dense = cut(once, less, "dense")
+    plan = pruning.plan(analyze(once), Off(), {"fc": less}, form="dense")
+    dense = pruning.apply(once, plan)
+    assert plan["fc"].parameters_after == dense["fc.weight"].size == w.size
     assert (set(dense), dense.about["factored"]) == ({"fc.weight", "fc.bias"}, [])
     assert np.linalg.norm(product(dense) - best) <= rounding(w)
 
@@ -398,6 +417,27 @@ def test_factors_made_before_give_the_same_cut(made) -> None:
     known = {layer.name: pruning.factors(checkpoint, layer) for layer in found}
     pruned = pruning.apply(checkpoint, plan)
     assert pruning.apply(checkpoint, plan, known).digest == pruned.digest
+
+
+def test_factors_made_before_are_not_made_again() -> None:
+    checkpoint = one(np.diag([4.0, 3.0, 2.0]))
+    plan = pruning.plan(analyze(checkpoint), Off(), {"fc": 2})
+    other = {"fc": Factors.of(np.diag([7.0, 6.0, 5.0]))}
+    assert pruning.apply(checkpoint, plan, other)["fc.weight"].max() == pytest.approx(7)
+
+
+def test_a_pair_that_is_not_cut_stays_in_the_record() -> None:
+    rng = np.random.default_rng(0)
+    arrays = {f"{name}.weight": rng.normal(size=(20, 20)) for name in "abcd"}
+    pairs = Checkpoint.of(arrays)
+    for wanted, form, recorded in (
+        ({"b": 3, "d": 3}, "factored", ["b", "d"]),
+        ({"a": 3}, "factored", ["a", "b", "d"]),
+        ({"b": 2}, "dense", ["a", "d"]),
+    ):
+        pairs = pruning.apply(pairs, pruning.plan(analyze(pairs), Off(), wanted, form=form))
+        assert pairs.about["factored"] == recorded
+        assert len(layers.find(pairs)[0]) == 4
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -434,3 +474,173 @@ def test_a_plan_says_in_words_what_it_does(made) -> None:
     assert head == f"{plan.rule}, {plan.method}, {plan.digest[:12]}"
     for cut, line in zip(plan.cuts, lines, strict=True):
         assert line.startswith(f"{cut.name}: rank {cut.rank_before} → {cut.rank_after}, {cut.form}")
+
+
+@st.composite
+def chosen(draw: st.DrawFn) -> tuple[np.ndarray, list[int], list[float] | None]:
+    """A matrix, places of its singular values to keep, and perhaps new values for them."""
+    w = draw(matrices)
+    places = sorted(draw(st.sets(st.integers(0, min(w.shape) - 1), min_size=1)))
+    top = float(np.abs(w.astype(np.float64)).max())
+    shares = st.lists(st.floats(0, 1), min_size=len(places), max_size=len(places))
+    values = draw(st.none() | shares)
+    return w, places, values and [share * top for share in values]
+
+
+def cut_so(w: np.ndarray, places: list[int], values: list[float] | None, form: str) -> PruningPlan:
+    """The plan that keeps these directions of the one layer, with these values."""
+    plan = pruning.plan(analyze(one(w)), Off(), {"fc": len(places)})
+    new = dataclasses.replace(
+        plan["fc"], form=form, kept=tuple(places), values=values and tuple(values)
+    )
+    return dataclasses.replace(plan, cuts=(new,))
+
+
+@pytest.mark.parametrize("form", ["dense", "factored"])
+@few
+@given(made=chosen())
+def test_a_cut_keeps_the_chosen_directions_with_the_chosen_values(form: str, made) -> None:
+    w, places, values = made
+    plan = cut_so(w, places, values, form)
+    exact = w.astype(np.float64)
+    left, old, right = np.linalg.svd(exact, full_matrices=False)
+    real = [i for i, place in enumerate(places) if old[place] > 1e-4 * old[0]]
+    if values is not None:  # a direction without a value has none to change
+        assume(len(real) == len(places))
+    found = product(pruning.apply(one(w), plan))
+    wanted = [old[place] for place in places] if values is None else values
+    singular = np.linalg.svd(found, compute_uv=False)[: len(places)]
+    slack = rounding(w) + 1e-5 * max(old[0], *wanted)
+    assert singular == pytest.approx(sorted(wanted, reverse=True), abs=slack)
+    gaps = np.diff(old, append=0)
+    if np.all(np.abs(gaps) > 0.01 * old[0]):  # else the directions are not unique
+        assert found == pytest.approx((left[:, places] * wanted) @ right[places], abs=slack)
+
+
+@pytest.mark.parametrize("form", ["dense", "factored"])
+@few
+@given(made=chosen())
+def test_error_of_any_cut_is_what_it_removes_and_changes(form: str, made) -> None:
+    w, places, values = made
+    plan = cut_so(w, places, values, form)
+    exact = w.astype(np.float64)
+    old, norm = np.linalg.svd(exact, compute_uv=False), np.linalg.norm(exact)
+    if values is not None:
+        assume(all(old[place] > 1e-4 * old[0] for place in places))
+    new = np.zeros(len(old))
+    new[places] = old[places] if values is None else values
+    error = np.linalg.norm(exact - product(pruning.apply(one(w), plan)))
+    assert error == pytest.approx(np.linalg.norm(old - new), abs=rounding(w) + 1e-5 * norm)
+    cut = plan["fc"]
+    said = pruning.error(analyze(one(w))["fc"], cut.rank_after, cut.values, cut.kept)
+    assert said == pytest.approx(np.linalg.norm(old - new) / norm, abs=1e-6)
+
+
+@few
+@given(chosen())
+def test_a_plan_with_values_and_places_survives_json_and_is_a_key(made) -> None:
+    plan = cut_so(*made, "dense")
+    again = PruningPlan.from_json(plan.to_json())
+    assert again == plan
+    assert hash(again) == hash(plan)
+    assert {plan: 1}[again] == 1
+
+
+def test_a_plan_written_before_there_were_values_is_read() -> None:
+    record = json.loads(PLAN)
+    for cut in record["cuts"]:
+        del cut["values"], cut["kept"]
+    assert PruningPlan.from_json(json.dumps(record)) == PruningPlan.from_json(PLAN)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"values": values} for values in (3, "ab", [], [1.0], [1, 2, 3], [1, "2"], [1, True])),
+        *({"values": [1, value]} for value in (-1, float("nan"), float("inf"), 10**400, None)),
+        *({"kept": kept} for kept in (3, "01", [], [1], [0, 1, 2], [1, 0], [0, 0], [0, 5])),
+        *({"kept": [0, place]} for place in (1.0, True, "1", None, -1)),
+    ],
+    ids=str,
+)
+def test_values_and_places_that_make_no_sense_are_refused(changed: dict[str, object]) -> None:
+    record = json.loads(PLAN)
+    record["cuts"][0] |= changed
+    with refused(PlanRefused, "plan_unreadable"):
+        PruningPlan.from_json(json.dumps(record))
+
+
+def test_a_plan_says_which_directions_it_keeps_and_with_which_values() -> None:
+    plan = cut_so(np.eye(5), [0, 1, 4], [0.7, 0.25, 0.125], "dense")
+    assert "the first 2 and 1 of the others" in str(plan)
+    assert "new values 0.7 to 0.125" in str(plan)
+    assert "values" not in str(cut_so(np.eye(5), [0, 1, 4], None, "dense"))
+
+
+def spiky(lowest: int, seed: int = 0) -> Checkpoint:
+    """Noise of 60 × 120 with two spikes and its lowest values far below the lower edge."""
+    left, values, right = np.linalg.svd(
+        np.random.default_rng(seed).normal(size=(60, 120)), full_matrices=False
+    )
+    values[:2] = 60, 40
+    values[60 - lowest :] *= 0.1
+    return one((left * values) @ right)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "operator", "nuclear"])
+def test_shrunken_values_are_the_singular_values_of_what_is_stored(loss: str) -> None:
+    checkpoint = spiky(0)
+    analysis = analyze(checkpoint)
+    plan = pruning.plan(analysis, Shrinkage(loss))
+    cut = plan["fc"]
+    assert (cut.rank_after, cut.reason, cut.form) == (2, "shrinkage", "factored")
+    assert cut.values == Shrinkage(loss)(analysis["fc"]).values
+    stored = np.linalg.svd(product(pruning.apply(checkpoint, plan)), compute_uv=False)
+    assert stored[:2] == pytest.approx(cut.values)
+    assert stored[2] < 1e-9
+    assert PruningPlan.from_json(plan.to_json()) == plan
+
+
+def test_two_sided_removes_the_bulk_and_nothing_else() -> None:
+    checkpoint = spiky(3)
+    analysis = analyze(checkpoint)
+    plan = pruning.plan(analysis, TwoSided())
+    assert plan["fc"].kept == (0, 1, 57, 58, 59)
+    values = analysis["fc"].spectrum.values
+    removed = np.linalg.norm(product(checkpoint) - product(pruning.apply(checkpoint, plan)))
+    assert removed == pytest.approx(np.linalg.norm(values[2:57]))
+    stored = np.linalg.svd(product(pruning.apply(checkpoint, plan)), compute_uv=False)
+    assert stored[:5] == pytest.approx(values[[0, 1, 57, 58, 59]])
+
+
+@pytest.mark.parametrize("lowest", [0, 1, 3])
+def test_careful_leaves_layers_with_values_below_the_lower_edge_alone(lowest: int) -> None:
+    analysis = analyze(spiky(lowest))
+    assert analysis["fc"].below == lowest
+    layer = dataclasses.replace(analysis["fc"], ranks={"bema": 2})
+    analysis = dataclasses.replace(analysis, layers=(layer,))
+    bold, wary = (pruning.plan(analysis, NoiseEdge(), careful=word)["fc"] for word in (False, True))
+    assert (bold.rank_after, bold.reason) == (2, "noise_edge")
+    if lowest > BELOW * 60:
+        assert (wary.rank_after, wary.form, wary.reason) == (60, "whole", "below_edge")
+    else:
+        assert wary == bold
+    assert pruning.plan(analysis, TwoSided(), careful=True)["fc"].reason == "two_sided"
+
+
+def test_new_values_of_a_pair_of_full_rank_are_stored() -> None:
+    # a factored layer has no more directions than its inner side, and may keep them all
+    rng = np.random.default_rng(0)
+    pair = cut(one(rng.normal(size=(12, 9))), 4, "factored")
+    analysis = analyze(pair)
+    layer = analysis["fc"]
+    new = (4.0, 3.0, 2.0, 1.0)
+    made = pruning._cut(layer, Keep(4, "shrinkage", new), "auto")
+    assert (made.rank_before, made.rank_after, made.form, made.values) == (4, 4, "factored", new)
+    longer = pruning._cut(layer, Keep(6, "shrinkage", (5.0, *new, 0.5)), "auto")
+    assert longer.values == (5.0, 4.0, 3.0, 2.0)
+    beyond = pruning._cut(layer, Keep(3, "two_sided", kept=(0, 2, 7)), "auto")
+    assert (beyond.rank_after, beyond.kept) == (2, (0, 2))
+    plan = PruningPlan(pair.digest, "shrinkage", "bema", (made,))
+    stored = np.linalg.svd(product(pruning.apply(pair, plan)), compute_uv=False)
+    assert stored[:4] == pytest.approx(new)

@@ -1,6 +1,5 @@
 """`rmtviz prune` and `rmtviz evaluate`: from a trained file to a smaller one that reads as well."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -43,7 +42,7 @@ EVALUATED = {"dataset", "split", "samples", "accuracy", "loss", "activation", "i
 
 @pytest.fixture(scope="module")
 def trained() -> Checkpoint:
-    recipe = Training(widths=(60, 40), epochs=2, train_samples=3000, batch_size=64)
+    recipe = Training(widths=(60, 40), epochs=3, train_samples=4000, batch_size=64)
     return list(train(recipe))[-1].checkpoint
 
 
@@ -102,7 +101,7 @@ def test_the_journey_in_a_real_process(model: Path, tmp_path: Path) -> None:
     output = tmp_path / "small.safetensors"
     before = model.read_bytes()
     cut = program("prune", str(model), "-o", output.name, "--method", "bema", "--json")
-    assert PRUNED <= set(cut)
+    assert set(cut) >= PRUNED
     assert all(set(layer) >= LAYER for layer in cut["layers"])
     assert (cut["rule"], cut["method"], cut["output"]) == ("noise-edge", "bema", output.name)
     assert cut["digest"] == formats.read(output).digest
@@ -110,15 +109,24 @@ def test_the_journey_in_a_real_process(model: Path, tmp_path: Path) -> None:
     whole, small = (
         program("evaluate", str(path), "--dataset", "mnist", "--json") for path in (model, output)
     )
-    assert EVALUATED <= set(whole)
+    assert set(whole) >= EVALUATED
     assert set(small) == set(whole)
     assert [(read["dataset"], read["split"], read["samples"]) for read in (whole, small)] == [
         ("mnist", "test", 10_000)
     ] * 2
     assert (small["activation"], small["inputs"]) == ("relu", "unit")
     assert whole["accuracy"] > 0.8
-    assert small["accuracy"] > whole["accuracy"] - 0.1
+    assert 0.2 < small["accuracy"] <= whole["accuracy"]
     assert model.read_bytes() == before
+
+
+def test_a_trained_network_keeps_its_accuracy_on_a_quarter_of_its_parameters(tmp_path) -> None:
+    model, output = ROOT / "assets" / "models" / "clean.safetensors", tmp_path / "small.safetensors"
+    cut = said("prune", model, "-o", output, "--method", "bema")
+    assert cut["parameters_after"] <= 0.27 * cut["parameters_before"]
+    whole, small = (said("evaluate", path)["accuracy"] for path in (model, output))
+    assert whole > 0.98
+    assert small >= whole - 0.002
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -129,7 +137,7 @@ def test_json_is_the_plan_and_the_file_is_what_it_says(model, tmp_path, rule, me
     whole, small = formats.read(model), formats.read(output)
     plan = pruning.plan(analyze(whole, METHODS[method]()), RULES[rule]())
     assert small.digest == pruning.apply(whole, plan).digest == found["digest"]
-    assert found["layers"] == [dataclasses.asdict(cut) for cut in plan.cuts]
+    assert found["layers"] == json.loads(plan.to_json())["cuts"]
     assert (found["rule"], found["method"]) == (rule, method)
     assert {"activation": "relu", "inputs": "unit"}.items() <= found.items()
     for when, size in (("before", Size.of(whole)), ("after", Size.of(small))):
@@ -140,10 +148,10 @@ def test_json_is_the_plan_and_the_file_is_what_it_says(model, tmp_path, rule, me
 @pytest.mark.parametrize("form", FORMS)
 def test_options_reach_the_plan(model: Path, tmp_path: Path, form: str) -> None:
     output = tmp_path / "small.safetensors"
-    options = ["--rule", "rank", "--option", "rank.rank=20", "--rank", "0=7", "--form", form]
+    options = ["--rule", "rank", "--option", "rank.rank=5", "--rank", "0=7", "--form", form]
     said("prune", model, "-o", output, *options, "--include-last")
     whole = formats.read(model)
-    plan = pruning.plan(analyze(whole), FixedRank(20), {"0": 7}, form=form, include_last=True)
+    plan = pruning.plan(analyze(whole), FixedRank(5), {"0": 7}, form=form, include_last=True)
     assert formats.read(output).digest == pruning.apply(whole, plan).digest
     said("prune", model, "-o", output, "--rank", "4=7")
     assert formats.read(output)["4.0.weight"].shape == (7, 40)
@@ -152,8 +160,9 @@ def test_options_reach_the_plan(model: Path, tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("named", [[], ["--method", "bema"], ["--rule", "noise-edge"]])
 def test_unstable_layers_are_left_whole_where_nothing_was_named(tmp_path, named) -> None:
     rng = np.random.default_rng(1)
-    spread = rng.normal(size=(100, 25)) @ rng.normal(size=(25, 120))  # many weak directions
-    arrays = {"0.weight": rng.normal(size=(100, 120)) * 2 + spread, "1.weight": np.eye(10, 100)}
+    left, right = (np.linalg.qr(rng.normal(size=(side, 35)))[0] for side in (100, 120))
+    many = left * np.linspace(20, 40, 35) @ right.T  # 35 spikes, of which BEMA finds a third
+    arrays = {"0.weight": rng.normal(size=(100, 120)) + many, "1.weight": np.eye(10, 100)}
     source, output = tmp_path / "many.npz", tmp_path / "small.npz"
     source.write_bytes(formats.write(Checkpoint.of(arrays), "npz"))
     layer = analyze(source)["0"]
@@ -271,6 +280,17 @@ def test_wrong_words_are_refused_and_nothing_is_written(model, tmp_path, options
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_layer_cannot_write_on_the_terminal(tmp_path: Path) -> None:
+    source = tmp_path / "odd.npz"
+    arrays = {"a\n\n\x1b[2Jb.weight": np.eye(9)}
+    source.write_bytes(formats.write(Checkpoint.of(arrays), "npz"))
+    for words in (["evaluate", source], ["prune", source, "-o", source, "--rank", "c=3"]):
+        result = run(*words)
+        assert_refused(result)
+        assert "\x1b" not in result.stderr
+    assert "\x1b" not in run("prune", source, "-o", source).stdout
+
+
 @pytest.mark.parametrize("name", ["small", "small.bin", "small.safetensors.gz", ".pt"])
 def test_an_ending_that_says_no_format_is_refused(model: Path, tmp_path: Path, name: str) -> None:
     assert_refused(run("prune", model, "-o", tmp_path / name), ".safetensors", ".npz")
@@ -302,7 +322,6 @@ def test_evaluate_refuses_wrong_words(model: Path, options: list[str], word: str
     assert_refused(run("evaluate", model, *options), word)
 
 
-RNG = np.random.default_rng(0)
 STRANGE = {
     "a norm": {"0.weight": np.ones((10, 784)), "norm.weight": np.ones(10)},
     "no chain": {"0.weight": np.ones((30, 784)), "1.weight": np.ones((10, 31))},
@@ -310,10 +329,7 @@ STRANGE = {
     "other classes": {"0.weight": np.ones((7, 784))},
     "no layers": {"0.bias": np.ones(10)},
     "NaN": {"0.weight": np.full((10, 784), np.nan)},
-    "no numbers in the end": {
-        "0.weight": np.full((10, 784), 1e38, np.float32),
-        "2.weight": np.full((10, 10), 1e38, np.float32),
-    },
+    "no numbers in the end": {"0.weight": np.full((10, 784), 3e38)},
 }
 
 

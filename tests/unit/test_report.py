@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from rmtviz import pruning, report, verdict
+from rmtviz import layers, pruning, report, verdict
 from rmtviz.analysis import Analysis, analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.evaluation import Evaluation, Latency, Paired
 from rmtviz.pruning import PruningPlan, Size
-from rmtviz.rules import FixedRank, Off
+from rmtviz.rules import RULES, FixedRank, Off
 from rmtviz.trial import CONTROLS, Trial
 from rmtviz.words import say
 
@@ -49,7 +49,9 @@ class Page(HTMLParser):
 
 def network(name: str = "0") -> Checkpoint:
     rng = np.random.default_rng(2)
-    arrays = {f"{name}.weight": rng.normal(size=(30, 40)), "out.weight": rng.normal(size=(10, 30))}
+    first = rng.normal(size=(30, 40))
+    first[0] += 5  # a spike
+    arrays = {f"{name}.weight": first, "out.weight": rng.normal(size=(10, 30))}
     return Checkpoint.of(arrays, source=f"{name}.npz")
 
 
@@ -131,6 +133,19 @@ def test_it_says_layer_by_layer_what_is_done() -> None:
     assert cells[first : first + 5] == ["0", "30 → 4", "23%", f"{error:.0%}", "fixed rank"]
     assert cells[last : last + 5] == ["out", "10 → 10", "100%", "0%", "last layer"]
     assert len(plan.cuts) == 2
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_error_it_says_is_that_of_the_cut(rule: str) -> None:
+    checkpoint = network()
+    analysis = analyze(checkpoint)
+    plan = pruning.plan(analysis, RULES[rule]())
+    pruned = pruning.apply(checkpoint, plan)
+    sizes = Size.of(checkpoint), Size.of(pruned)
+    cells = Page(report.cut_report(analysis, plan, sizes, None, None)).of("td")
+    before, after = (layers.find(each)[0][0].matrix(each) for each in (checkpoint, pruned))
+    error = np.linalg.norm(before - after) / np.linalg.norm(before)
+    assert cells[cells.index("0") + 3] == f"{error:.0%}"
 
 
 def test_it_says_what_the_cut_costs() -> None:

@@ -13,7 +13,7 @@ from rmtviz.datasets import MNIST, Samples
 from rmtviz.errors import PlanRefused
 from rmtviz.networks import MLP
 from rmtviz.pruning import PruningPlan
-from rmtviz.rules import FixedRank, Off
+from rmtviz.rules import RULES, FixedRank, Off
 from rmtviz.training import Training, train
 from rmtviz.trial import CONTROLS
 
@@ -22,10 +22,13 @@ CUT, WHOLE = ("0", "2"), "4"
 
 
 def network(dtype: type = np.float64) -> Checkpoint:
+    """Three spikes stand out of noise, and two values below it, in all layers but the last."""
     rng = np.random.default_rng(5)
     arrays = {}
-    for name, m, n in (("0", 30, 40), ("2", 20, 30), ("4", 10, 20)):
-        arrays[f"{name}.weight"] = rng.normal(size=(m, n)).astype(dtype)
+    for name, m, n in (("0", 30, 60), ("2", 25, 30), ("4", 10, 25)):
+        left, values, right = np.linalg.svd(rng.normal(size=(m, n)), full_matrices=False)
+        values[:3], values[-2:] = (30, 25, 20), 0.01
+        arrays[f"{name}.weight"] = (left * values @ right).astype(dtype)
         arrays[f"{name}.bias"] = rng.normal(size=m).astype(dtype)
     return Checkpoint.of(arrays)
 
@@ -60,6 +63,26 @@ def test_learnt_and_bulk_add_up_to_the_original(original: Checkpoint, name: str)
     assert learnt == pytest.approx(matrix(pruning.apply(original, plan), name), abs=1e-12)
     assert np.sum(learnt * bulk) == pytest.approx(0, abs=1e-9)  # no direction is in both
     assert np.linalg.matrix_rank(learnt) == 4
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", CUT)
+def test_by_every_rule_bulk_is_all_that_is_not_kept(rule: str, name: str) -> None:
+    original = network()
+    plan = pruning.plan(analyze(original), RULES[rule]())
+    made = trial.controls(original, plan)
+    whole, learnt = matrix(original, name), matrix(made["learnt"], name)
+    assert learnt == pytest.approx(matrix(pruning.apply(original, plan), name), abs=1e-12)
+    if plan[name].form == "whole":
+        assert {each.digest for each in made.values()} == {original.digest}
+        return
+    inverse = np.linalg.pinv(learnt, rcond=1e-9)
+    rows, columns = learnt @ inverse, inverse @ learnt  # projections onto what is kept
+    assert np.trace(rows) == pytest.approx(plan[name].rank_after)
+    bulk = matrix(made["bulk"], name)
+    assert bulk == pytest.approx(whole - rows @ whole @ columns, abs=1e-9)
+    noise = matrix(made["fresh"], name) - learnt
+    assert np.linalg.norm(noise) == pytest.approx(np.linalg.norm(bulk))
 
 
 @pytest.mark.parametrize("name", CUT)

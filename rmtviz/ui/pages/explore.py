@@ -6,7 +6,7 @@ import streamlit as st
 from rmtviz import figures, verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import METHODS
-from rmtviz.ui import models, session, widgets
+from rmtviz.ui import links, models, session, widgets
 from rmtviz.ui.library import VIEWS, Model
 from rmtviz.words import say
 
@@ -128,13 +128,12 @@ def views(model: Model) -> str:
     """Draw the choice of what of the model is looked at, where its beginning is known."""
     if not model.has_initial:
         return VIEWS[0]
-    return st.segmented_control(
+    return links.choice(
+        st.segmented_control,
         say("explore.view"),
         VIEWS,
+        "view",
         format_func=lambda name: say(f"explore.view_{name}"),
-        key="view",
-        bind="query-params",
-        default=VIEWS[0],
         required=True,
         help=say("explore.view_help"),
     )
@@ -153,13 +152,12 @@ if analysis.layers:
     with chart_side:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             layer = widgets.layer(analysis)
-            scale = st.segmented_control(
+            scale = links.choice(
+                st.segmented_control,
                 say("explore.scale"),
                 figures.SCALES,
+                "scale",
                 format_func=lambda name: say(f"explore.scale_{name}"),
-                key="scale",
-                bind="query-params",
-                default=figures.SCALES[0],
                 required=True,
             )
         st.caption(say("explore.read" if layer.bulk else "explore.read_unfitted"))
