@@ -3,10 +3,13 @@
 import abc
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtviz import knobs
 from rmtviz.marchenko_pastur import MarchenkoPastur
@@ -18,6 +21,12 @@ SMALLEST = 20
 CLOSE = 0.05
 """The Kolmogorov distance up to which the law is called close."""
 
+FARTHEST = 0.3
+"""Beyond this Kolmogorov distance no bulk is claimed."""
+
+Matrix = Callable[[], NDArray[Any]]
+"""How a method gets at the entries, where the spectrum is not enough: called when needed."""
+
 
 class Status(StrEnum):
     """Whether a fit could be made; each is a key under `status` in the catalogue."""
@@ -26,6 +35,7 @@ class Status(StrEnum):
     TOO_SMALL = "too_small"
     DEGENERATE = "degenerate"
     NO_BULK = "no_bulk"
+    NO_MATRIX = "no_matrix"
 
 
 class Law(StrEnum):
@@ -34,6 +44,25 @@ class Law(StrEnum):
     EXACT = "exact"
     CLOSE = "close"
     NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """What a method promises; `tests/law/test_promises.py` holds it to each.
+
+    `level`: on Gaussian noise false spikes come at the chosen level; `many_spikes`: σ and the
+    rank are right with 20 spikes in 300 rows; `entry_laws`: no more false spikes for entries
+    with heavy tails; `unequal_variances`: nor for rows and columns of unequal variance;
+    `transposition`, `scaling`, `rotation`: such a matrix has the same fit.
+    """
+
+    level: bool = True
+    many_spikes: bool = True
+    entry_laws: bool = False
+    unequal_variances: bool = False
+    transposition: bool = True
+    scaling: bool = True
+    rotation: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +81,37 @@ class Bulk:
 
 @dataclass(frozen=True, slots=True)
 class MPFit:
-    """A fit by one method: its status, and the bulk where there is one."""
+    """A fit by one method: its status, and the bulk where there is one.
+
+    `equalised` is the spectrum of the rescaled matrix where the fit is one of that matrix:
+    then law and cut belong to it, and only the number of spikes is the matrix's own.
+    """
 
     method: "Method"
     status: Status
     bulk: Bulk | None = None
+    equalised: Spectrum | None = None
 
     @property
     def spikes(self) -> int | None:
         """The number of eigenvalues above the cut; None without a bulk."""
         return self.bulk.spikes if self.bulk else None
 
+    @property
+    def scaled(self) -> bool:
+        """Whether law and cut belong to a rescaled matrix."""
+        return self.equalised is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Method(abc.ABC):
-    """A way to find the bulk: a subclass gives `estimate`, its fields are its knobs."""
+    """A way to find the bulk: a subclass gives `estimate`, its fields are its knobs.
+
+    `promises` says what holds for it, `needs_matrix` whether it looks at the entries.
+    """
+
+    promises: ClassVar[Promises] = Promises()
+    needs_matrix: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         knobs.check(self)
@@ -75,28 +120,35 @@ class Method(abc.ABC):
     def estimate(self, spectrum: Spectrum) -> tuple[float, float]:
         """Return the variance σ² of the noise and the cut, both on the scale of eigenvalues."""
 
-    def __call__(self, spectrum: Spectrum) -> MPFit:
+    def __call__(self, spectrum: Spectrum, matrix: Matrix | None = None) -> MPFit:
         """Fit the law to a spectrum. What cannot be fitted is a status, not an error.
 
         The fit is made at a largest value between ½ and 1, so that no square overflows.
+        `matrix` is called only by methods that need the entries (`needs_matrix`).
         """
-        status = screen(spectrum)
-        if status is not Status.OK:
-            return MPFit(self, status)
-        _, exponent = math.frexp(spectrum.values[0])
-        scaled = Spectrum(np.ldexp(spectrum.values, -exponent), spectrum.shape)
-        variance, cut = self.estimate(scaled)
-        spikes = int(np.count_nonzero(scaled.eigenvalues > cut))
-        tiny = math.ldexp(variance, 2 * exponent) < sys.float_info.min
-        if tiny or spikes > spectrum.p // 2:
-            return MPFit(self, Status.NO_BULK)
-        ks = distance(MarchenkoPastur(spectrum.ratio, variance), scaled, spikes)
-        if ks > 0.3:
-            return MPFit(self, Status.NO_BULK)
-        variance, cut = math.ldexp(variance, 2 * exponent), math.ldexp(cut, 2 * exponent)
-        law = MarchenkoPastur(spectrum.ratio, variance)
-        bulk = Bulk(law, cut, spikes, ks, judge(ks, spectrum.p - spikes))
-        return MPFit(self, Status.OK, bulk)
+        return fitted(self, spectrum, self.estimate)
+
+
+def fitted(
+    method: Method, spectrum: Spectrum, estimate: Callable[[Spectrum], tuple[float, float]]
+) -> MPFit:
+    """Return the fit that an estimate of (σ², cut) makes of a spectrum, or why there is none."""
+    status = screen(spectrum)
+    if status is not Status.OK:
+        return MPFit(method, status)
+    _, exponent = math.frexp(spectrum.values[0])
+    scaled = Spectrum(np.ldexp(spectrum.values, -exponent), spectrum.shape)
+    variance, cut = estimate(scaled)
+    spikes = int(np.count_nonzero(scaled.eigenvalues > cut))
+    tiny = math.ldexp(variance, 2 * exponent) < sys.float_info.min
+    if tiny or spikes > spectrum.p // 2:
+        return MPFit(method, Status.NO_BULK)
+    ks = distance(MarchenkoPastur(spectrum.ratio, variance), scaled, spikes)
+    if ks > FARTHEST:
+        return MPFit(method, Status.NO_BULK)
+    variance, cut = math.ldexp(variance, 2 * exponent), math.ldexp(cut, 2 * exponent)
+    law = MarchenkoPastur(spectrum.ratio, variance)
+    return MPFit(method, Status.OK, Bulk(law, cut, spikes, ks, judge(ks, spectrum.p - spikes)))
 
 
 def screen(spectrum: Spectrum) -> Status:

@@ -1,11 +1,12 @@
 """BEMA: bulk eigenvalue matching analysis, the method of the paper behind this tool."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from rmtviz import tracy_widom
-from rmtviz.fits.base import Method
+from rmtviz.fits.base import Method, Promises
 from rmtviz.knobs import knob
 from rmtviz.marchenko_pastur import MarchenkoPastur, midpoint_quantiles
 from rmtviz.spectrum import Spectrum
@@ -27,6 +28,8 @@ class BEMA(Method):
     Source: Ke, Ma and Lin, JASA 118 (2023) 374, arXiv 2006.00436, Algorithm 1; used by
     Shmalo, Jenkins and Krupchytskyi, arXiv 2303.08986, section 3.3.
     """
+
+    promises: ClassVar[Promises] = Promises(many_spikes=False)
 
     alpha: float = knob(0.2, low=0.0, high=0.45)
     level: float = knob(0.10, low=1e-6, high=0.999)

@@ -22,6 +22,8 @@ def train(visit):
 
 @pytest.fixture
 def long(train):
+    """The same with a run that goes on until it is stopped."""
+    train.choose_by_label(say("train.samples"), 12_000)
     return train.choose_by_label(say("train.epochs"), 40)
 
 

@@ -36,6 +36,17 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
+def generator() -> Callable[..., np.random.Generator]:
+    """A generator from the run's seed and some words, for what several tests share."""
+
+    def make(*words: object) -> np.random.Generator:
+        print(f"LAW_SEED={SEED}")
+        return np.random.default_rng([SEED, zlib.crc32(repr(words).encode())])
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def noise() -> Draws:
     """Spectra of Gaussian noise, σ = 1, by p and c: drawn once, fewer where p is large."""
     drawn: dict[tuple[int, float], list[Spectrum]] = {}

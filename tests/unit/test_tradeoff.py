@@ -140,7 +140,7 @@ def test_grid_runs_from_one_to_the_full_rank(full: int) -> None:
 
 def test_between_two_points_it_is_the_line_between_them() -> None:
     points = np.array([0.2, 0.6, 0.9])
-    curve = Curve("fc", "test", 10, (1, 3, 7), points, points, points, 3)
+    curve = Curve("fc", "test", 10, (1, 3, 7), points, points - 1, points + 1, 3)
     assert [curve.at(rank) for rank in (1, 2, 3, 4, 7)] == pytest.approx(
         [0.2, 0.4, 0.6, 0.675, 0.9]
     )
