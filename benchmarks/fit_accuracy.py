@@ -26,7 +26,7 @@ def main() -> None:
             spectra = [Spectrum.gaussian(shape, rng) for _ in range(DRAWS)]
             for name, method in METHODS.items():
                 fits = [method(level=LEVEL)(spectrum) for spectrum in spectra]
-                error = np.mean([fit.bulk.law.sigma - 1 for fit in fits if fit.bulk])
+                error = np.mean([fit.bulk.sigma - 1 for fit in fits if fit.bulk])
                 alarms = np.mean([fit.spikes != 0 for fit in fits])
                 print(f"{p:5} × {shape[1]:<7}  {name:18} {error:+12.3%} {alarms:14.3f}")
     print("\n20 spikes in 300 × 784, 20 draws")
@@ -36,7 +36,7 @@ def main() -> None:
         for name, method in METHODS.items():
             fit = method(level=LEVEL)(spectrum)
             assert fit.bulk is not None
-            found[name].append((fit.bulk.spikes, fit.bulk.law.sigma - 1))
+            found[name].append((fit.bulk.spikes, fit.bulk.sigma - 1))
     for name, rows in found.items():
         counts, errors = zip(*rows, strict=True)
         print(f"{name:18} spikes {min(counts)}–{max(counts)}, mean σ error {np.mean(errors):+.3%}")

@@ -34,10 +34,10 @@ def main() -> None:
             bulk = fit.bulk
             if bulk is None or not bulk.spikes or fit.scaled:  # an equalised σ is not W's
                 continue
-            found = spiked.strengths(Spectrum.of(w), bulk.law, bulk.spikes)
+            found = spiked.strengths(Spectrum.of(w), bulk.sigma, bulk.spikes)
             near, far, single = measured(w, learnt, bulk.spikes)
             if label == "kritchman-nadler":
-                print(f"layer {name}, {label}: {bulk.spikes} spikes, σ {bulk.law.sigma:.4f}")
+                print(f"layer {name}, {label}: {bulk.spikes} spikes, σ {bulk.sigma:.4f}")
                 print(
                     "spike      s  strength   near: predicted measured   far: predicted measured"
                     "   single"

@@ -4,23 +4,22 @@ Two stages: `decompose` is the slow one (singular values of every layer), `fit` 
 milliseconds, so that a changed method never decomposes again. `analyze` is both.
 """
 
-import contextlib
+import functools
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
-from rmtviz import formats, knobs, layers, tracy_widom
+from rmtviz import formats, knobs, tracy_widom
 from rmtviz.checkpoint import Checkpoint, Skipped
+from rmtviz.decomposition import LayerSpectrum, Model, Spectra, decompose, skipped_record
+from rmtviz.entries import Entries
 from rmtviz.errors import BadOption, ExtraMissing
-from rmtviz.fits import BEMA, METHODS, Bulk, Law, Method, MPFit, Status
+from rmtviz.fits import BEMA, COMPARED, METHODS, Bulk, Dyson, Law, Method, MPFit, Status
+from rmtviz.fits.base import SMALLEST, screen
 from rmtviz.layers import Layer
-from rmtviz.spectrum import NotFiniteError, Spectrum
+from rmtviz.spectrum import Spectrum
 
 if TYPE_CHECKING:
     import pandas
@@ -29,73 +28,12 @@ STABLE = 0.6
 """The cut is stable if the smallest rank over the methods is this share of the largest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What a checkpoint is, without its tensors: name, digest, format, and its size."""
-
-    source: str
-    digest: str
-    format: str
-    parameters: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LayerSpectrum:
-    """A layer, the number of its stored weights, and the spectrum of its matrix."""
-
-    layer: Layer
-    parameters: int
-    spectrum: Spectrum
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectra:
-    """The spectra of all layers of a model, in the order of the layers, and what was skipped."""
-
-    model: Model
-    layers: tuple[LayerSpectrum, ...]
-    skipped: tuple[Skipped, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; singular values in full precision."""
-        return {
-            "model": {name: getattr(self.model, name) for name in Model.__slots__},
-            "layers": [
-                {
-                    "name": item.layer.name,
-                    "kind": item.layer.kind,
-                    "tensors": list(item.layer.tensors),
-                    "shape": list(item.layer.shape),
-                    "parameters": item.parameters,
-                    "singular_values": item.spectrum.values.tolist(),
-                }
-                for item in self.layers
-            ],
-            "skipped": [_skipped(item) for item in self.skipped],
-        }
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> "Spectra":
-        """Return what `to_dict` made."""
-        found = []
-        for entry in record["layers"]:
-            shape = (entry["shape"][0], entry["shape"][1])
-            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape)
-            spectrum = Spectrum(entry["singular_values"], shape)
-            found.append(LayerSpectrum(layer, entry["parameters"], spectrum))
-        skipped = tuple(
-            Skipped(entry["name"], tuple(entry["shape"]), entry["dtype"], entry["reason"])
-            for entry in record["skipped"]
-        )
-        return cls(Model(**record["model"]), tuple(found), skipped)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerAnalysis:
     """One layer with the law fitted to its spectrum, and the rank that each method finds.
 
-    Lengths on the scale of singular values; None where no bulk was fitted.
+    Lengths on the scale of singular values; None where no bulk was fitted. Where the fit is
+    `scaled`, σ, the edges, the cut and what lies below belong to the equalised matrix.
     """
 
     layer: Layer
@@ -103,6 +41,7 @@ class LayerAnalysis:
     spectrum: Spectrum
     fit: MPFit
     ranks: Mapping[str, int | None]
+    entries: Entries | None = None
 
     @property
     def name(self) -> str:
@@ -120,19 +59,39 @@ class LayerAnalysis:
         return self.fit.bulk
 
     @property
+    def scaled(self) -> bool:
+        """Whether the fit is that of the equalised matrix."""
+        return self.fit.scaled
+
+    @property
+    def shown(self) -> Spectrum:
+        """The spectrum to which the law was fitted: the matrix's, or the equalised one's."""
+        return self.fit.equalised or self.spectrum
+
+    @property
+    def beside(self) -> int:
+        """How many spikes the law stands beside: k where σ is that of the rest, else 0."""
+        return self.spikes or 0 if self.fit.method.beside else 0
+
+    @property
     def sigma(self) -> float | None:
         """The standard deviation of the noise's entries."""
-        return self.bulk.law.sigma if self.bulk else None
+        return self.bulk.sigma if self.bulk else None
 
     @property
     def edges(self) -> tuple[float, float] | None:
-        """The law's edges σ(√n ∓ √p)."""
-        return self.bulk.law.singular(self.spectrum.n).support if self.bulk else None
+        """The law's edges σ(√(n − k) ∓ √(p − k)), beside k spikes."""
+        return self.bulk.law.singular(self.shown.n).support if self.bulk else None
 
     @property
     def cut(self) -> float | None:
         """The noise edge: the bulk's upper edge with its Tracy–Widom margin."""
-        return self.spectrum.singular(self.bulk.cut) if self.bulk else None
+        return self.shown.singular(self.bulk.cut) if self.bulk else None
+
+    @property
+    def corrected(self) -> bool:
+        """Whether the cut was moved for heavy tails of the entries."""
+        return self.bulk is not None and _kurtosis(self.fit.method, self.entries) != 0
 
     @property
     def spikes(self) -> int | None:
@@ -151,22 +110,27 @@ class LayerAnalysis:
 
     @property
     def stable(self) -> bool | None:
-        """Whether the methods' ranks agree: the smallest is at least 60 % of the largest."""
-        ranks = [rank for rank in self.ranks.values() if rank is not None]
-        if self.spikes is None or len(ranks) < len(self.ranks):
-            return None if self.spikes is None else False
-        return min(ranks) >= STABLE * max(ranks)
+        """Whether the compared methods agree: the smallest rank is at least 60 % of the largest.
+
+        They are BEMA, Kritchman–Nadler and, where the equalised matrix is known, Dyson.
+        """
+        if self.spikes is None:
+            return None
+        ranks = [self.ranks[name] for name in COMPARED if name in self.ranks]
+        found = [rank for rank in ranks if rank is not None]
+        return len(found) == len(ranks) and min(found) >= STABLE * max(found)
 
     @property
     def below(self) -> int | None:
         """The number of singular values that noise would hardly put so far below the lower edge."""
         if self.bulk is None:
             return None
-        centre, scale = tracy_widom.smallest_eigenvalue(self.spectrum.p, self.spectrum.n)
+        left, shown = self.beside, self.shown
+        centre, scale = tracy_widom.smallest_eigenvalue(shown.p - left, shown.n - left)
         low = centre - tracy_widom.quantile(0.99) * scale
         if low <= 0:
             return 0
-        return int((self.spectrum.values < self.bulk.law.sigma * math.sqrt(low)).sum())
+        return int((shown.values < self.bulk.sigma * math.sqrt(low)).sum())
 
     @property
     def bulk_directions(self) -> float | None:
@@ -193,7 +157,7 @@ class LayerAnalysis:
             "bulk_edge": edges[1] if edges else None,
             "bulk_edge_lower": edges[0] if edges else None,
             "cut": self.cut,
-            "scaled": False,
+            "scaled": self.scaled,
             "spikes": self.spikes,
             "ranks": dict(self.ranks),
             "ks": self.ks,
@@ -203,17 +167,25 @@ class LayerAnalysis:
             "bulk_directions": self.bulk_directions,
             "bulk_energy": self.bulk_energy,
             "below_lower_edge": self.below,
+            "kurtosis": self.entries.kurtosis if self.entries else None,
+            "row_spread": self.entries.row_spread if self.entries else None,
+            "column_spread": self.entries.column_spread if self.entries else None,
+            "edge_corrected": self.corrected,
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """A model, the method, each layer with its fit, and every tensor that was skipped."""
+    """A model, the method, each layer with its fit, and every tensor that was skipped.
+
+    `level` is the chance of a false spike at which each layer was tested.
+    """
 
     model: Model
     method: Method
     layers: tuple[LayerAnalysis, ...]
     skipped: tuple[Skipped, ...]
+    level: float
 
     @property
     def digest(self) -> str:
@@ -236,8 +208,9 @@ class Analysis:
             "model": {name: getattr(self.model, name) for name in Model.__slots__},
             "method": knobs.label(METHODS, self.method),
             "options": knobs.values(self.method),
+            "level_each": self.level,
             "layers": [layer.to_dict() for layer in self.layers],
-            "skipped": [_skipped(item) for item in self.skipped],
+            "skipped": [skipped_record(item) for item in self.skipped],
         }
 
     def to_frame(self) -> "pandas.DataFrame":
@@ -254,16 +227,25 @@ class Analysis:
 
 
 def analyze(
-    model: Any, method: Method | None = None, progress: Callable[[int, int], None] | None = None
+    model: Any,
+    method: Method | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    equalise: bool = False,
+    each: bool = False,
 ) -> Analysis:
     """Return the analysis of a Checkpoint, a file, a mapping of arrays, or an nn.Module.
 
-    The method is BEMA() unless another is given. `progress(done, of)` counts weights.
+    The method is BEMA() unless another is given. `progress(done, of)` counts weights. With
+    `equalise` the rank of the equalised matrix stands beside the others (about three times the
+    work); `each` holds every layer to the method's level, which else is that of the model.
 
     Raises:
         FileRefused: the file is not a checkpoint that we read.
     """
-    return fit(decompose(checkpoint_of(model), progress), method or BEMA())
+    checkpoint = checkpoint_of(model)
+    spectra = decompose(checkpoint, progress, equalise=equalise)
+    return fit(spectra, method or BEMA(), checkpoint, each=each)
 
 
 def checkpoint_of(model: Any) -> Checkpoint:
@@ -279,79 +261,47 @@ def checkpoint_of(model: Any) -> Checkpoint:
     raise BadOption("not_a_model", kind=type(model).__name__)
 
 
-def decompose(
-    checkpoint: Checkpoint, progress: Callable[[int, int], None] | None = None
-) -> Spectra:
-    """Return the spectra of all layers; layers with NaN or infinite entries are skipped.
+def fit(
+    spectra: Spectra, method: Method, checkpoint: Checkpoint | None = None, *, each: bool = False
+) -> Analysis:
+    """Return the analysis of these spectra by this method: milliseconds a layer.
 
-    One BLAS thread a layer and two layers at a time: threads inside one decomposition
-    lose on a busy machine, layers side by side do not.
+    The method's level, the chance of a false spike, is that of the whole model: each of its L
+    layers is tested at 1 − (1 − level)^(1/L) (Šidák), unless `each` is to have the level
+    itself. Methods that need the entries take them from the `checkpoint`.
     """
-    found, skipped = layers.find(checkpoint)
-    total, done = sum(layer.parameters(checkpoint) for layer in found), 0
-    kept: list[LayerSpectrum] = []
-    dropped: list[Skipped] = list(skipped)
-    with threadpool_limits(1, "blas"), _workers(len(found)) as run:
-        spectra = run(lambda layer: _spectrum(layer, checkpoint), found)
-        for layer, spectrum in zip(found, spectra, strict=True):
-            weights = layer.parameters(checkpoint)
-            if spectrum is None:
-                dropped += [_not_finite(name, checkpoint) for name in layer.tensors]
-            else:
-                kept.append(LayerSpectrum(layer, weights, spectrum))
-            done += weights
-            if progress:
-                progress(done, total)
-    model = Model(
-        checkpoint.source,
-        checkpoint.digest,
-        checkpoint.format,
-        checkpoint.parameters,
-        checkpoint.bytes,
-    )
-    return Spectra(model, tuple(kept), tuple(dropped))
-
-
-def fit(spectra: Spectra, method: Method) -> Analysis:
-    """Return the analysis of these spectra by this method: milliseconds a layer."""
+    count = 1 if each else sum(item.spectrum.p >= SMALLEST for item in spectra.layers)
+    level = 1 - (1 - method.level) ** (1 / max(count, 1))
     chosen = knobs.label(METHODS, method)
-    methods = {name: method if name == chosen else make() for name, make in METHODS.items()}
+    methods = {name: METHODS[name]().at(level) for name in COMPARED} | {chosen: method.at(level)}
     results = []
     for item in spectra.layers:
-        fits = {name: each(item.spectrum) for name, each in methods.items()}
-        ranks = {name: each.spikes for name, each in fits.items()}
+        fits = {
+            name: _fit(each_method, item, checkpoint)
+            for name, each_method in methods.items()
+            if name == chosen or not each_method.needs_matrix or item.equalised
+        }
+        ranks = {name: found.spikes for name, found in fits.items()}
         results.append(
-            LayerAnalysis(item.layer, item.parameters, item.spectrum, fits[chosen], ranks)
+            LayerAnalysis(
+                item.layer, item.parameters, item.spectrum, fits[chosen], ranks, item.entries
+            )
         )
-    return Analysis(spectra.model, method, tuple(results), spectra.skipped)
+    return Analysis(spectra.model, method, tuple(results), spectra.skipped, level)
 
 
-def _spectrum(layer: Layer, checkpoint: Checkpoint) -> Spectrum | None:
-    try:
-        return Spectrum.of(layer.matrix(checkpoint))
-    except NotFiniteError:
-        return None
+def _fit(method: Method, item: LayerSpectrum, checkpoint: Checkpoint | None) -> MPFit:
+    if isinstance(method, Dyson) and item.equalised and screen(item.spectrum) is Status.OK:
+        return method.of(item.equalised)
+    matrix = None if checkpoint is None else functools.partial(item.layer.matrix, checkpoint)
+    return method(item.spectrum, matrix, kurtosis=_kurtosis(method, item.entries))
 
 
-@contextlib.contextmanager
-def _workers(tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Yield a map over two threads, or the plain one where there is one task or one core."""
-    if tasks < 2 or (os.cpu_count() or 1) < 2:
-        yield map
-        return
-    with ThreadPoolExecutor(2) as pool:
-        yield pool.map
+def _kurtosis(method: Method, entries: Entries | None) -> float:
+    """Return the excess kurtosis for which a method's cut is corrected; 0: it is not.
 
-
-def _not_finite(name: str, checkpoint: Checkpoint) -> Skipped:
-    tensor = checkpoint.tensors[name]
-    return Skipped(name, tensor.shape, tensor.dtype.name, "not_finite")
-
-
-def _skipped(item: Skipped) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "shape": list(item.shape),
-        "dtype": item.dtype,
-        "reason": item.reason,
-    }
+    Methods that look at the entries know better: rows of unequal variance look heavy-tailed too.
+    """
+    if entries is None or method.needs_matrix or not entries.heavy or entries.extreme:
+        return 0.0
+    return entries.kurtosis

@@ -58,8 +58,12 @@ def label(table: Mapping[str, type], choice: object) -> str:
 
 
 def values(choice: Any) -> dict[str, Any]:
-    """Return the knobs of a choice and their values."""
-    return {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
+    """Return the knobs of a choice and their values; a choice within it as it is written."""
+    found = {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
+    return {
+        name: repr(value) if dataclasses.is_dataclass(value) else value
+        for name, value in found.items()
+    }
 
 
 def make(table: Mapping[str, type], name: str, options: Mapping[str, str] | None = None) -> Any:

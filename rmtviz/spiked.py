@@ -179,16 +179,16 @@ class Strengths:
         return len(self.values)
 
 
-def strengths(spectrum: Spectrum, law: MarchenkoPastur, spikes: int | None = None) -> Strengths:
-    """Return the strength and the shares of the k largest singular values.
+def strengths(spectrum: Spectrum, sigma: float, spikes: int | None = None) -> Strengths:
+    """Return the strength and the shares of the k largest values, for noise of entries' σ.
 
-    k is the number of `spikes` of a fit; None: of the values above the law's edge, between
+    k is the number of `spikes` of a fit; None: of the values above the edge σ(√n + √p), between
     which and a fit's cut noise itself reaches by chance.
     """
     if spikes is None:
-        top = spectrum.singular(law.support[1])
+        top = sigma * (math.sqrt(spectrum.n) + math.sqrt(spectrum.p))
         spikes = min(int(np.count_nonzero(spectrum.values > top)), spectrum.p - 1)
-    unit, ratio = beside(spectrum.shape, law.sigma, spikes)
+    unit, ratio = beside(spectrum.shape, sigma, spikes)
     values = spectrum.values[:spikes].copy()
     x = strength(values / unit, ratio)
     found = Strengths(values, unit * x, *shares(x, ratio))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rmtviz import analysis, formats
+from rmtviz import decomposition, formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.evaluation import evaluate
 from rmtviz.site import home
@@ -44,9 +44,16 @@ INITIAL = {"clean": "untrained", "noisy": "noisy.initial"}
 
 
 def main() -> None:
-    """Make every file of assets/models/, and print the accuracies."""
+    """Make every file of assets/models/, and print the accuracies.
+
+    With `--spectra` no network is trained: those that are there are decomposed again.
+    """
     folder = home() / "assets" / "models"
     folder.mkdir(parents=True, exist_ok=True)
+    if "--spectra" in sys.argv:
+        for name in (*RECIPES, *INITIAL.values()):
+            decompose(folder, name)
+        return
     for name, recipe in RECIPES.items():
         for record in train(recipe):
             progress(f"{name} {record.epoch}/{recipe.epochs}: loss {record.train_loss:.4f}")
@@ -59,13 +66,18 @@ def keep(folder: Path, name: str, checkpoint: Checkpoint, recipe: Training) -> N
     """Write a network, its card and its spectra."""
     path = folder / f"{name}.safetensors"
     path.write_bytes(formats.write(checkpoint, "safetensors"))
-    written = formats.read(path)
-    about = card(written, recipe)
-    spectra = analysis.decompose(written).to_dict()
+    about = card(formats.read(path), recipe)
     (folder / f"{name}.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
-    (folder / f"{name}.spectra.json").write_text(json.dumps(spectra) + "\n", "utf-8")
+    decompose(folder, name)
     progress("")
     print(name, about["accuracy"])
+
+
+def decompose(folder: Path, name: str) -> None:
+    """Write the spectra of a network that is there."""
+    checkpoint = formats.read(folder / f"{name}.safetensors")
+    spectra = decomposition.decompose(checkpoint, equalise=True).to_dict()
+    (folder / f"{name}.spectra.json").write_text(json.dumps(spectra) + "\n", "utf-8")
 
 
 def card(checkpoint: Checkpoint, recipe: Training) -> dict[str, Any]:

@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "version words errors knobs tokens site",
-    "marchenko_pastur checkpoint",
+    "marchenko_pastur checkpoint entries",
     "tracy_widom spectrum spiked screenot formats layers",
     "fits metrics",
-    "analysis",
+    "decomposition analysis",
     "rules",
     "pruning costs",
     "datasets networks",
@@ -38,6 +38,9 @@ FAMILIES = ("fits", "formats", "rules", "datasets", "networks", "figures", "ui.p
 
 SHARED = {"formats": ("zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
+
+COMPOSED = {"fits": ("iterated", "dyson")}
+"""Members that are made of others: a fit around a fit."""
 
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
@@ -175,6 +178,8 @@ def siblings(sources: Sources) -> list[str]:
             member = found.module.removeprefix(folder).split(".")[0]
             other = f"{found.target}.".removeprefix(folder).split(".")[0]
             shared = ("base", *SHARED.get(family, ()))
+            if member in COMPOSED.get(family, ()):
+                continue
             if other != member and other not in shared and not other.startswith("_"):
                 complaints.append(f"{found}: its sibling")
     return complaints

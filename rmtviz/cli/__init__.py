@@ -49,16 +49,21 @@ def main() -> None:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--method", default="bema", show_default=True, help=say("cli.method"))
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
+@click.option("--equalise", is_flag=True, help=say("cli.equalise"))
+@click.option("--each", is_flag=True, help=say("cli.each"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
-def analyze(model: Path, method: str, options: tuple[str, ...], as_json: bool) -> None:
+def analyze(
+    model: Path, method: str, options: tuple[str, ...], equalise: bool, each: bool, as_json: bool
+) -> None:
     """Print the analysis of a file."""
-    from rmtviz import analysis, formats, knobs
+    from rmtviz import analysis, decomposition, formats, knobs
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
     checkpoint = formats.read(model)
     with progress(say("cli.progress")) as tick:
-        result = analysis.fit(analysis.decompose(checkpoint, tick), chosen)
+        spectra = decomposition.decompose(checkpoint, tick, equalise=equalise or method == "dyson")
+        result = analysis.fit(spectra, chosen, checkpoint, each=each)
     click.echo(as_text(result.to_dict()) if as_json else table(result))
 
 
@@ -90,10 +95,11 @@ def prune(
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
-    from rmtviz import analysis, formats, knobs, layers, pruning
+    from rmtviz import analysis, decomposition, formats, knobs, layers, pruning
     from rmtviz.fits import METHODS
     from rmtviz.rules import RULES
 
+    careful = method is None and rule is None
     names = [method or "bema", rule or "noise-edge"]
     knob_words = parse(options, names)
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
@@ -104,14 +110,15 @@ def prune(
         raise CannotRun("perhaps_factored", names=",".join(pairs))
     kind = format_of(output)
     with progress(say("cli.progress")) as tick:
-        result = analysis.fit(analysis.decompose(checkpoint, tick), chosen)
+        spectra = decomposition.decompose(checkpoint, tick, equalise=careful or method == "dyson")
+        result = analysis.fit(spectra, chosen, checkpoint)
     plan = pruning.plan(
         result,
         chosen_rule,
         dict(_rank(word) for word in ranks),
         form=form,
         include_last=include_last,
-        careful=method is None and rule is None,
+        careful=careful,
     )
     pruned = frozen(pruning.apply(checkpoint, plan), checkpoint, activation, inputs)
     before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)

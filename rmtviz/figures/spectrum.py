@@ -70,14 +70,14 @@ def bins(view_values: Array, limit: float, cut: float | None) -> tuple[Array, fl
 
 
 def _view(layer: LayerAnalysis, scale: str) -> _View:
-    values = layer.spectrum.values[::-1]
+    values = layer.shown.values[::-1]
     cut, edges = layer.cut, layer.edges
     limit = REACH * (cut if cut is not None else float(np.quantile(values, 0.9)))
     limit = min(limit, 1.02 * float(values[-1])) or 1.0
     if cut is not None:
         limit = max(limit, 1.03 * cut)
     if scale == "eigen":
-        n = layer.spectrum.n
+        n = layer.shown.n
         values, limit = values**2 / n, limit**2 / n
         cut = None if cut is None else cut**2 / n
         edges = None if edges is None else (edges[0] ** 2 / n, edges[1] ** 2 / n)
@@ -111,8 +111,8 @@ def _curve(
     low, high = view.edges
     start = low if low > 0 else high * 1e-3
     x = start + (high - start) * (1 - np.cos(np.linspace(0, np.pi, 240))) / 2
-    pdf = bulk.law.pdf(x) if scale == "eigen" else bulk.law.singular(layer.spectrum.n).pdf(x)
-    y = (layer.spectrum.p - bulk.spikes) * view.width * pdf
+    pdf = bulk.law.pdf(x) if scale == "eigen" else bulk.law.singular(layer.shown.n).pdf(x)
+    y = (layer.shown.p - bulk.spikes) * view.width * pdf
     y[[0, -1]] = 0.0 if low > 0 else y[0], 0.0
     figure.add_scatter(
         x=x,
@@ -135,8 +135,8 @@ def _strip(
     """Draw one stem a spike, the strongest first in its hover text."""
     reference = view.cut or view.limit
     order = np.arange(len(far), 0, -1)
-    squares = far**2 if scale == "singular" else far * layer.spectrum.n
-    share = squares / layer.spectrum.energy
+    squares = far**2 if scale == "singular" else far * layer.shown.n
+    share = squares / layer.shown.energy
     stems_x = np.stack([far, far, np.full(len(far), np.nan)], axis=1).ravel()
     stems_y = np.tile([0.0, STEM, np.nan], len(far))
     colour = colours.learnt if view.cut is not None else colours.muted

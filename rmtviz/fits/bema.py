@@ -6,14 +6,14 @@ from typing import ClassVar
 import numpy as np
 
 from rmtviz import tracy_widom
-from rmtviz.fits.base import Method, Promises
+from rmtviz.fits.base import Promises, Spectral
 from rmtviz.knobs import knob
 from rmtviz.marchenko_pastur import MarchenkoPastur, midpoint_quantiles
 from rmtviz.spectrum import Spectrum
 
 
 @dataclass(frozen=True, slots=True)
-class BEMA(Method):
+class BEMA(Spectral):
     """Match the middle eigenvalues with the quantiles of the law. For few spikes.
 
     With q_k the quantile of the law (σ = 1) at (k − ½)/p and λ_k the k-th smallest
@@ -30,6 +30,7 @@ class BEMA(Method):
     """
 
     promises: ClassVar[Promises] = Promises(many_spikes=False)
+    beside: ClassVar[bool] = False
 
     alpha: float = knob(0.2, low=0.0, high=0.45)
     level: float = knob(0.10, low=1e-6, high=0.999)

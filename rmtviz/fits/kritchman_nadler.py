@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtviz import tracy_widom
-from rmtviz.fits.base import Method
+from rmtviz.fits.base import Spectral
 from rmtviz.knobs import knob
 from rmtviz.spectrum import Spectrum
 
 
 @dataclass(frozen=True, slots=True)
-class KritchmanNadler(Method):
+class KritchmanNadler(Spectral):
     """Test one eigenvalue after another against what noise alone would give. For many spikes.
 
     For k = 0, 1, … spikes, σ̂² solves

@@ -33,7 +33,7 @@ class OptimalThreshold(Rule):
             return Keep(layer.spectrum.p, str(layer.status))
         if self.noise == "fit":
             bulk = layer.bulk
-            unit, ratio = spiked.beside(spectrum.shape, bulk.law.sigma, bulk.spikes)
+            unit, ratio = spiked.beside(spectrum.shape, bulk.sigma, bulk.spikes)
             threshold = spiked.hard_threshold(ratio) * unit
         else:
             middle = float(np.median(spectrum.values))

@@ -32,7 +32,7 @@ class Shrinkage(Rule):
         if layer.fit.equalised is not None:
             return Keep(spectrum.p, "equalised")
         bulk = layer.bulk
-        unit, ratio = spiked.beside(spectrum.shape, bulk.law.sigma, bulk.spikes)
+        unit, ratio = spiked.beside(spectrum.shape, bulk.sigma, bulk.spikes)
         spikes = spectrum.values[: bulk.spikes]
         shrunk = unit * spiked.LOSSES[self.loss](spikes / unit, ratio)
         values = tuple(float(value) for value in shrunk if value > 0)

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rmtviz import analysis, formats
+from rmtviz import analysis, decomposition, formats
 from rmtviz.analysis import Analysis
 from rmtviz.errors import RmtvizError
 from rmtviz.fits import BEMA
@@ -162,7 +162,7 @@ class Run:
         )
 
     def _epoch(self, record: "EpochRecord") -> None:
-        fitted = analysis.fit(analysis.decompose(record.checkpoint), BEMA())
+        fitted = analysis.fit(decomposition.decompose(record.checkpoint), BEMA())
         ranks = {layer.name: layer.spikes for layer in fitted}
         self._tell(
             epoch=record.epoch,
@@ -247,7 +247,7 @@ class Registry:
                 return known
         files = [run.folder / f"epoch-{each:03}.safetensors" for each in (0, epoch)]
         try:
-            spectra = analysis.decompose(formats.read(files[1]))
+            spectra = decomposition.decompose(formats.read(files[1]))
         except RmtvizError:
             return None
         made = Model(

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from rmtviz import analysis, formats
-from rmtviz.analysis import Analysis, Spectra
+from rmtviz import analysis, formats, layers
+from rmtviz.analysis import Analysis
 from rmtviz.checkpoint import Checkpoint
+from rmtviz.decomposition import Spectra, decompose
 from rmtviz.fits import Method
 from rmtviz.site import home
 from rmtviz.ui.memo import Memo
@@ -25,6 +26,9 @@ SAMPLES = ("clean", "noisy", "untrained")
 
 INITIALS: Mapping[str, str] = {"clean": "untrained", "noisy": "noisy.initial"}
 """Which shipped file holds a sample's weights before training."""
+
+EQUALISED = 2e10
+"""Up to this sum of p² n over the layers an uploaded model's layers are equalised as well."""
 
 VIEWS = ("weights", "learnt", "initial")
 """What of a model is looked at: its weights W, what training changed (W − W₀), or W₀."""
@@ -66,12 +70,22 @@ class Model:
         if name == "weights" or self.initial is None:
             return self.spectra
         start = self.initial
-        shown = start if name == "initial" else self.checkpoint.minus(start)
-        return self.memo(("view", name), lambda: analysis.decompose(shown))
+        return self.memo(("view", name), lambda: decompose(self._seen(name, start), equalise=True))
 
     def analysed(self, method: Method, view: str = "weights") -> Analysis:
         """Return the fits of the model's layers by a method."""
-        return self.memo(("analysed", method, view), lambda: analysis.fit(self.view(view), method))
+
+        def make() -> Analysis:
+            weights = self._seen(view, self.initial) if method.needs_matrix else None
+            return analysis.fit(self.view(view), method, weights)
+
+        return self.memo(("analysed", method, view), make)
+
+    def _seen(self, view: str, start: Checkpoint | None) -> Checkpoint:
+        """Return the weights of a view."""
+        if view == "weights" or start is None:
+            return self.checkpoint
+        return start if view == "initial" else self.checkpoint.minus(start)
 
 
 class Library:
@@ -93,7 +107,7 @@ class Library:
         self, checkpoint: Checkpoint, progress: Callable[[int, int], None] | None = None
     ) -> Model:
         """Decompose a checkpoint and keep both; return the model with its new token."""
-        spectra = analysis.decompose(checkpoint, progress)
+        spectra = decompose(checkpoint, progress, equalise=_affordable(checkpoint))
         key = secrets.token_urlsafe(12)
         model = Model(key, checkpoint.source, spectra, lambda: checkpoint)
         with self._lock:
@@ -137,6 +151,12 @@ class Library:
                 if left or (size > self._limit and key != by_age[-1]):
                     size -= self._models.pop(key).spectra.model.bytes
                     del self._seen[key]
+
+
+def _affordable(checkpoint: Checkpoint) -> bool:
+    """Return whether equalising all layers takes a few seconds at most."""
+    shapes = [layer.shape for layer in layers.find(checkpoint)[0]]
+    return sum(min(shape) ** 2 * max(shape) for shape in shapes) <= EQUALISED
 
 
 @functools.cache

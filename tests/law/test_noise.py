@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rmtviz import analysis
-from rmtviz.analysis import LayerSpectrum, Model, Spectra
+from rmtviz.decomposition import LayerSpectrum, Model, Spectra
 from rmtviz.fits import BEMA, METHODS, Law, Status
 from rmtviz.fits.base import distance, null_band
 from rmtviz.layers import Layer
@@ -17,7 +17,13 @@ RATIOS = (0.1, 0.5, 1.0)
 RATES = {0.10: (0.075, 0.11), 0.50: (0.42, 0.54)}
 """True rates of a false spike by nominal level: 0.074–0.105 and 0.42–0.53 in 3,000 draws each."""
 
-methods = pytest.mark.parametrize("name", METHODS)
+SPECTRAL = [name for name, kind in METHODS.items() if not kind.needs_matrix]
+"""The methods to which the spectrum is enough."""
+
+methods = pytest.mark.parametrize("name", SPECTRAL)
+levelled = pytest.mark.parametrize(
+    "name", [name for name in SPECTRAL if METHODS[name].promises.level]
+)
 ratios = pytest.mark.parametrize("c", RATIOS)
 
 
@@ -36,13 +42,16 @@ def analysed(spectra: list[Spectrum], name: str) -> analysis.Analysis:
 def test_sigma_is_found_within_one_per_cent(noise, name: str, p: int, c: float) -> None:
     fits = [METHODS[name]()(s) for s in noise(p, c)]
     assert all(fit.status is Status.OK for fit in fits)
-    sigma = np.array([fit.bulk.law.sigma for fit in fits])
+    sigma = np.array([fit.bulk.sigma for fit in fits])
     assert abs(sigma.mean() - 1) < 0.002
+    if name == "median":  # one quantile scatters more
+        assert sigma.std() < 2.5 / p
+        return
     assert sigma.std() < 1.2 / p
     assert np.mean(abs(sigma - 1) < 0.01) > 0.9
 
 
-@methods
+@levelled
 @ratios
 @pytest.mark.parametrize("level", RATES)
 def test_false_spikes_are_as_rare_as_promised(
@@ -56,7 +65,7 @@ def test_false_spikes_are_as_rare_as_promised(
     assert plausible(sum(pooled), len(pooled), *RATES[level])
 
 
-@methods
+@levelled
 @pytest.mark.parametrize("p", [20, 100, 500])
 def test_null_band_is_passed_by_one_in_a_hundred(noise, plausible, name: str, p: int) -> None:
     method = METHODS[name]()
@@ -66,9 +75,11 @@ def test_null_band_is_passed_by_one_in_a_hundred(noise, plausible, name: str, p:
             bulk = method(spectrum).bulk
             assert bulk is not None
             ks = distance(bulk.law, spectrum, bulk.spikes)
+            assert ks == pytest.approx(bulk.ks, abs=1e-12)
             out.append(ks > null_band(p - bulk.spikes))
             assert (bulk.verdict is Law.EXACT) == (not out[-1])
-    assert plausible(sum(out), len(out), 0.004, 0.02)
+    # the closest law of all is closer than that of any other estimate
+    assert plausible(sum(out), len(out), 0.0 if name == "kolmogorov" else 0.004, 0.02)
 
 
 @ratios
@@ -109,6 +120,6 @@ def test_entries_need_not_be_gaussian(rng, near, c: float) -> None:
     p, n = 120, round(120 / c)
     bound = 1 / np.sqrt(n)
     spectra = [Spectrum.of(rng.uniform(-bound, bound, (p, n))) for _ in range(25)]
-    for method in METHODS.values():
-        sigma = [method()(s).bulk.law.sigma * np.sqrt(3) / bound for s in spectra]
+    for name in SPECTRAL:
+        sigma = [METHODS[name]()(s).bulk.sigma * np.sqrt(3) / bound for s in spectra]
         assert near(sigma, 1.0, slack=0.005)

@@ -65,6 +65,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_without_a_bulk_there_is_a_status_and_no_number(rng, name: str, case: str) -> None:
     status, make = CASES[case]
+    if name == "dyson" and case == "squares below the smallest number":
+        pytest.skip("the equalised matrix has no scale, so nothing is too small for it")
     result = analysis.analyze({"a.weight": make(rng)}, METHODS[name]())
     (layer,) = result
     assert layer.status is status
@@ -92,6 +94,7 @@ def test_fits_at_the_ends_of_the_number_range(rng, name: str, scale: float) -> N
     w = rng.normal(size=(40, 60))
     (plain,) = analysis.analyze({"a.weight": w}, METHODS[name]())
     (scaled,) = analysis.analyze({"a.weight": scale * w}, METHODS[name]())
+    scale = 1.0 if plain.scaled else scale
     assert scaled.sigma == pytest.approx(scale * plain.sigma, rel=1e-9, abs=0)
     assert scaled.cut == pytest.approx(scale * plain.cut, rel=1e-9, abs=0)
     assert scaled.ks == pytest.approx(plain.ks, abs=1e-9)

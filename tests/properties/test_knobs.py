@@ -81,7 +81,7 @@ def test_wrong_words_are_refused(name: str, options: dict[str, str], key: str) -
 
 @pytest.mark.parametrize("name", METHODS)
 def test_defaults_survive_the_way_through_words(name: str) -> None:
-    words = {knob: repr(value) for knob, value in knobs.values(METHODS[name]()).items()}
+    words = {knob: str(value) for knob, value in knobs.values(METHODS[name]()).items()}
     assert knobs.make(METHODS, name, words) == knobs.make(METHODS, name) == METHODS[name]()
 
 

@@ -14,6 +14,7 @@ from rmtviz import formats, layers, pruning
 from rmtviz.analysis import STABLE, Analysis, analyze
 from rmtviz.checkpoint import FLOATS, Checkpoint
 from rmtviz.errors import BadOption, CannotRun, PlanRefused
+from rmtviz.fits import COMPARED
 from rmtviz.formats import FORMATS
 from rmtviz.networks import MLP
 from rmtviz.pruning import BELOW, FORMS, Factors, PruningPlan, Size
@@ -372,10 +373,10 @@ def test_an_override_replaces_the_rule_in_its_layer_only(checkpoint, data) -> No
 
 
 @few
-@given(st.lists(st.none() | st.integers(0, 15), min_size=2, max_size=4))
+@given(st.lists(st.none() | st.integers(0, 15), min_size=2, max_size=3))
 def test_careful_leaves_layers_whole_where_methods_disagree(ranks: list[int | None]) -> None:
     analysis = analyze(one(np.random.default_rng(0).normal(size=(40, 50))))
-    layer = dataclasses.replace(analysis["fc"], ranks=dict(zip("abcd", ranks, strict=False)))
+    layer = dataclasses.replace(analysis["fc"], ranks=dict(zip(COMPARED, ranks, strict=False)))
     assert layer.spikes == 0
     analysis = dataclasses.replace(analysis, layers=(layer,))
     known = [rank for rank in ranks if rank is not None]

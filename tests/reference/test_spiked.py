@@ -209,7 +209,7 @@ def test_the_ends_of_the_range_are_finite_and_right(c: float, power: int) -> Non
 def test_strengths_are_those_of_the_spikes_beside_each_other(shape, spikes) -> None:
     law, unit = MarchenkoPastur(0.5, 0.09), 0.3 * math.sqrt(97)
     values = 0.3 * 10 * np.concatenate([[3.0, 2.0, 1.8], np.linspace(1.7, 0.3, 47)])
-    found = spiked.strengths(Spectrum(values, shape), law, spikes)
+    found = spiked.strengths(Spectrum(values, shape), law.sigma, spikes)
     assert len(found) == 3
     assert found.values == pytest.approx(values[:3])
     x = spiked.strength(values[:3] / unit, 47 / 97)
@@ -222,8 +222,8 @@ def test_strengths_are_those_of_the_spikes_beside_each_other(shape, spikes) -> N
 
 def test_values_that_noise_could_reach_have_no_strength() -> None:
     spectrum = Spectrum(10 * np.linspace(1.65, 0.3, 50), (100, 50))
-    assert len(spiked.strengths(spectrum, MarchenkoPastur(0.5))) == 0
-    found = spiked.strengths(spectrum, MarchenkoPastur(0.5), 2)
+    assert len(spiked.strengths(spectrum, 1.0)) == 0
+    found = spiked.strengths(spectrum, 1.0, 2)
     assert len(found) == 2
     assert not found.strengths.any()
     assert not found.near.any()

@@ -1,12 +1,13 @@
 """The demo networks are what their cards say, and their shipped spectra are theirs."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from rmtviz import analysis, datasets, evaluation, formats, networks
-from rmtviz.analysis import Spectra
+from rmtviz import analysis, datasets, decomposition, evaluation, formats, networks
+from rmtviz.decomposition import Spectra
 from rmtviz.site import home
 from rmtviz.ui.library import INITIALS, SAMPLES, sample
 
@@ -17,13 +18,18 @@ FILES = sorted({*SAMPLES, *INITIALS.values()})
 @pytest.mark.parametrize("name", FILES)
 def test_shipped_spectra_are_those_of_the_weights(name):
     shipped = Spectra.from_dict(json.loads((MODELS / f"{name}.spectra.json").read_text("utf-8")))
-    fresh = analysis.decompose(formats.read(MODELS / f"{name}.safetensors"))
+    fresh = decomposition.decompose(formats.read(MODELS / f"{name}.safetensors"), equalise=True)
     assert shipped.model == fresh.model
     assert shipped.skipped == fresh.skipped
     for old, new in zip(shipped.layers, fresh.layers, strict=True):
         assert (old.layer, old.parameters) == (new.layer, new.parameters)
         largest = new.spectrum.values[0]
         np.testing.assert_allclose(old.spectrum.values, new.spectrum.values, atol=1e-9 * largest)
+        assert asdict(old.entries) == pytest.approx(asdict(new.entries), abs=1e-9)
+        assert (old.equalised is None) == (new.equalised is None)
+        if new.equalised:
+            scale = 1e-7 * new.equalised.values[0]
+            np.testing.assert_allclose(old.equalised.values, new.equalised.values, atol=scale)
 
 
 @pytest.mark.parametrize("name", FILES)

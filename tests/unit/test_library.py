@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rmtviz import analysis
+from rmtviz import decomposition
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.fits import BEMA, KritchmanNadler
 from rmtviz.ui import library as module
@@ -142,7 +142,7 @@ def test_views_are_weights_what_training_changed_and_the_beginning():
     for name in VIEWS[1:]:
         assert model.view(name) is model.view(name)
     start = model.view("initial").layers[0].spectrum.values
-    expected = analysis.decompose(model.initial).layers[0].spectrum.values
+    expected = decomposition.decompose(model.initial).layers[0].spectrum.values
     np.testing.assert_array_equal(start, expected)
 
 

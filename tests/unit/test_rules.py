@@ -37,7 +37,7 @@ def layer(values: list[float], spikes: int | None = None, status: Status = Statu
     p = len(values)
     bulk = None
     if spikes is not None:
-        bulk = Bulk(MarchenkoPastur(1.0, 1.0), 4.0, spikes, 0.01, Law.CLOSE)
+        bulk = Bulk(1.0, MarchenkoPastur(1.0, 1.0), 4.0, spikes, 0.01, Law.CLOSE)
     return LayerAnalysis(
         Layer("fc", "linear", ("fc.weight",), (p, p)),
         p * p,
@@ -189,7 +189,7 @@ def wide(values: list[float], spikes: int | None = None) -> LayerAnalysis:
     """A wide layer with these normalised values, σ = 0.2, and a fit that found the spikes."""
     found = layer([1.0])
     spikes = sum(value > 1.5 for value in values) if spikes is None else spikes
-    bulk = Bulk(MarchenkoPastur(0.25, 0.04), 0.04 * 1.55**2, spikes, 0.01, Law.CLOSE)
+    bulk = Bulk(0.2, MarchenkoPastur(0.25, 0.04), 0.04 * 1.55**2, spikes, 0.01, Law.CLOSE)
     return dataclasses.replace(
         found,
         layer=Layer("fc", "linear", ("fc.weight",), WIDE),
@@ -271,7 +271,7 @@ def test_rules_that_need_the_law_leave_a_layer_without_one_whole(rule, status: S
 def test_where_only_the_equalised_matrix_has_a_law_values_are_not_changed() -> None:
     found = wide(SPIKES + BULK)
     scaled = Spectrum(np.array([9.0, 8.0, 7.0, *BULK, 0.4]) * math.sqrt(120), WIDE)
-    bulk = dataclasses.replace(found.bulk, law=MarchenkoPastur(0.25), spikes=3)
+    bulk = dataclasses.replace(found.bulk, sigma=1.0, law=MarchenkoPastur(0.25), spikes=3)
     found = dataclasses.replace(found, fit=MPFit(BEMA(), Status.OK, bulk, scaled))
     assert OptimalThreshold()(found) == Keep(3, "optimal_threshold")
     assert Shrinkage()(found) == TwoSided()(found) == Keep(30, "equalised")

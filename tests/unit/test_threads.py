@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from rmtviz.analysis import decompose
 from rmtviz.checkpoint import Checkpoint
+from rmtviz.decomposition import decompose
 
 LONGEST = 0.25
 """Seconds. A route that holds the lock stalls others for as long as the decomposition takes."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rmtviz import analysis, verdict
-from rmtviz.analysis import Analysis, LayerAnalysis, Model
+from rmtviz.analysis import Analysis, LayerAnalysis
+from rmtviz.decomposition import Model
 from rmtviz.fits import BEMA, Bulk, Law, MPFit, Status
 from rmtviz.layers import Layer
 from rmtviz.marchenko_pastur import MarchenkoPastur
@@ -23,14 +24,14 @@ def layer(
 ) -> LayerAnalysis:
     """A 20 × 50 layer of twenty equal values, so that shares are easy to count."""
     spectrum = Spectrum(np.full(20, 3.0), (20, 50))
-    bulk = Bulk(MarchenkoPastur(0.4), 1.0, spikes, 0.04, law) if status is Status.OK else None
+    bulk = Bulk(1.0, MarchenkoPastur(0.4), 1.0, spikes, 0.04, law) if status is Status.OK else None
     fit = MPFit(BEMA(), status, bulk)
-    ranks = ranks if ranks is not None else {"a": spikes, "b": spikes}
+    ranks = ranks if ranks is not None else {"bema": spikes, "kritchman-nadler": spikes}
     return LayerAnalysis(Layer("l", "linear", ("l",), (20, 50)), 1000, spectrum, fit, ranks)
 
 
 def model(*layers: LayerAnalysis) -> Analysis:
-    return Analysis(Model("x", "0", "arrays", 0, 0), BEMA(), layers, ())
+    return Analysis(Model("x", "0", "arrays", 0, 0), BEMA(), layers, (), 0.1)
 
 
 def test_some_of_the_directions() -> None:
@@ -49,7 +50,7 @@ def test_none_and_all_of_the_directions() -> None:
 
 @pytest.mark.parametrize("status", [x for x in Status if x is not Status.OK])
 def test_a_layer_without_a_fit_says_why_and_what_to_do(status: Status) -> None:
-    unfitted = layer(status=status, ranks={"a": None, "b": None})
+    unfitted = layer(status=status, ranks={"bema": None, "kritchman-nadler": None})
     assert verdict.of_layer(unfitted) == say(f"status.{status}", p=20, rank=20)
     assert verdict.of_fit(unfitted) == say(f"advice.{status}") != ""
     assert verdict.of_range(unfitted) == ""
@@ -63,11 +64,11 @@ def test_a_fit_says_how_good_it_is(law: Law) -> None:
 @pytest.mark.parametrize(
     ("ranks", "key"),
     [
-        ({"a": 2, "b": 2}, "same"),
-        ({"a": 0, "b": 0}, "same"),
-        ({"a": 2, "b": 3}, "stable"),
-        ({"a": 9, "b": 2}, "unstable"),
-        ({"a": 2, "b": None}, "unstable"),
+        ({"bema": 2, "kritchman-nadler": 2}, "same"),
+        ({"bema": 0, "kritchman-nadler": 0}, "same"),
+        ({"bema": 2, "kritchman-nadler": 3}, "stable"),
+        ({"bema": 9, "kritchman-nadler": 2}, "unstable"),
+        ({"bema": 2, "kritchman-nadler": None}, "unstable"),
     ],
 )
 def test_the_range_is_that_of_the_methods(ranks: dict[str, int | None], key: str) -> None:
@@ -77,7 +78,7 @@ def test_the_range_is_that_of_the_methods(ranks: dict[str, int | None], key: str
 
 
 def test_a_model_counts_the_directions_of_its_fitted_layers() -> None:
-    unfitted = layer(status=Status.TOO_SMALL, ranks={"a": None, "b": None})
+    unfitted = layer(status=Status.TOO_SMALL, ranks={"bema": None, "kritchman-nadler": None})
     result = model(layer(spikes=5), unfitted, layer(spikes=3))
     assert verdict.of_model(result) == say(
         "verdict.model", layers=2, of=3, bulk=32, directions=40, share=0.8
@@ -85,14 +86,16 @@ def test_a_model_counts_the_directions_of_its_fitted_layers() -> None:
 
 
 def test_a_model_warns_of_poor_and_of_unstable_layers_once_each() -> None:
-    both = layer(law=Law.NO, ranks={"a": 1, "b": 9})
-    result = model(layer(), layer(law=Law.NO), layer(ranks={"a": 2, "b": 9}), both)
+    both = layer(law=Law.NO, ranks={"bema": 1, "kritchman-nadler": 9})
+    result = model(
+        layer(), layer(law=Law.NO), layer(ranks={"bema": 2, "kritchman-nadler": 9}), both
+    )
     assert verdict.of_model(result).endswith(say("verdict.model_poor", poor=3))
     assert say("verdict.model_poor", poor=0) not in verdict.of_model(model(layer()))
 
 
 def test_a_model_without_a_fit_and_one_without_layers() -> None:
-    unfitted = layer(status=Status.NO_BULK, ranks={"a": None, "b": None})
+    unfitted = layer(status=Status.NO_BULK, ranks={"bema": None, "kritchman-nadler": None})
     assert verdict.of_model(model(unfitted, unfitted)) == say("verdict.model_unfitted", layers=2)
     assert verdict.of_model(model()) == say("verdict.model_empty")
 

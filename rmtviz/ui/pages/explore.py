@@ -70,17 +70,24 @@ def row(layer: LayerAnalysis) -> dict[str, object]:
 
 def formula(layer: LayerAnalysis) -> None:
     """Write the law's edge with this layer's own numbers."""
-    p, n = layer.spectrum.p, layer.spectrum.n
-    ratio, eigenvalue, edge, count = st.columns([2, 3, 3, 2], vertical_alignment="center")
-    ratio.latex(say("explore.formula_ratio", p=p, n=n, c=layer.spectrum.ratio))
-    if layer.bulk is None or layer.edges is None:
-        eigenvalue.markdown(say("explore.formula_none"))
+    k, bulk = layer.beside, layer.bulk
+    p, n = layer.shown.p - k, layer.shown.n - k
+    ratio_key = "explore.formula_ratio_beside" if k else "explore.formula_ratio"
+    edge_key = "explore.formula_edge_beside" if k else "explore.formula_edge"
+    ratio, edge, eigenvalue, count = st.columns([3, 4, 3, 2], vertical_alignment="center")
+    ratio.latex(say(ratio_key, p=p, n=n, c=p / n))
+    if bulk is None or layer.edges is None:
+        edge.markdown(say("explore.formula_none"))
         return
-    law = layer.bulk.law
+    edge.latex(say(edge_key, sigma=bulk.sigma, p=p, n=n, edge=layer.edges[1]))
     eigenvalue.latex(
-        say("explore.formula_edge", sigma=law.sigma, c=law.ratio, eigenvalue=law.support[1])
+        say(
+            "explore.formula_eigenvalue",
+            edge=layer.edges[1],
+            n=layer.shown.n,
+            eigenvalue=bulk.edges[1],
+        )
     )
-    edge.latex(say("explore.formula_singular", sigma=law.sigma, p=p, n=n, edge=layer.edges[1]))
     count.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
     st.caption(say("explore.formula_why"))
 
