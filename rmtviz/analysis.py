@@ -4,23 +4,18 @@ Two stages: `decompose` is the slow one (singular values of every layer), `fit` 
 milliseconds, so that a changed method never decomposes again. `analyze` is both.
 """
 
-import contextlib
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
-from rmtviz import formats, knobs, layers, tracy_widom
+from rmtviz import decomposition, formats, knobs, layers, tracy_widom
 from rmtviz.checkpoint import Checkpoint, Skipped
 from rmtviz.errors import BadOption, ExtraMissing
 from rmtviz.fits import BEMA, METHODS, Bulk, Law, Method, MPFit, Status
 from rmtviz.layers import Layer
-from rmtviz.spectrum import NotFiniteError, Spectrum
+from rmtviz.spectrum import Spectrum
 
 if TYPE_CHECKING:
     import pandas
@@ -280,28 +275,24 @@ def checkpoint_of(model: Any) -> Checkpoint:
 
 
 def decompose(
-    checkpoint: Checkpoint, progress: Callable[[int, int], None] | None = None
+    checkpoint: Checkpoint,
+    progress: Callable[[int, int], None] | None = None,
+    memory: int = decomposition.MEMORY,
 ) -> Spectra:
     """Return the spectra of all layers; layers with NaN or infinite entries are skipped.
 
-    One BLAS thread a layer and two layers at a time: threads inside one decomposition
-    lose on a busy machine, layers side by side do not.
+    `progress(done, of)` counts weights. At most `memory` bytes are in use at once, or what
+    the largest layer takes. Raises what reading the file raises.
     """
     found, skipped = layers.find(checkpoint)
-    total, done = sum(layer.parameters(checkpoint) for layer in found), 0
     kept: list[LayerSpectrum] = []
     dropped: list[Skipped] = list(skipped)
-    with threadpool_limits(1, "blas"), _workers(len(found)) as run:
-        spectra = run(lambda layer: _spectrum(layer, checkpoint), found)
-        for layer, spectrum in zip(found, spectra, strict=True):
-            weights = layer.parameters(checkpoint)
-            if spectrum is None:
-                dropped += [_not_finite(name, checkpoint) for name in layer.tensors]
-            else:
-                kept.append(LayerSpectrum(layer, weights, spectrum))
-            done += weights
-            if progress:
-                progress(done, total)
+    spectra = decomposition.spectra(found, checkpoint, progress, memory)
+    for layer, spectrum in zip(found, spectra, strict=True):
+        if spectrum is None:
+            dropped += [_not_finite(name, checkpoint) for name in layer.tensors]
+        else:
+            kept.append(LayerSpectrum(layer, layer.parameters(checkpoint), spectrum))
     model = Model(
         checkpoint.source,
         checkpoint.digest,
@@ -324,23 +315,6 @@ def fit(spectra: Spectra, method: Method) -> Analysis:
             LayerAnalysis(item.layer, item.parameters, item.spectrum, fits[chosen], ranks)
         )
     return Analysis(spectra.model, method, tuple(results), spectra.skipped)
-
-
-def _spectrum(layer: Layer, checkpoint: Checkpoint) -> Spectrum | None:
-    try:
-        return Spectrum.of(layer.matrix(checkpoint))
-    except NotFiniteError:
-        return None
-
-
-@contextlib.contextmanager
-def _workers(tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Yield a map over two threads, or the plain one where there is one task or one core."""
-    if tasks < 2 or (os.cpu_count() or 1) < 2:
-        yield map
-        return
-    with ThreadPoolExecutor(2) as pool:
-        yield pool.map
 
 
 def _not_finite(name: str, checkpoint: Checkpoint) -> Skipped:

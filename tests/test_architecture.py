@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors knobs tokens site",
     "marchenko_pastur checkpoint",
-    "tracy_widom spectrum spiked screenot formats layers",
+    "tracy_widom blas spectrum spiked screenot formats layers decomposition",
     "fits metrics",
     "analysis",
     "rules",
