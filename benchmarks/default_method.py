@@ -104,6 +104,7 @@ def row(checkpoint: Checkpoint, name: str, method, decay, run, test, whole) -> s
 
 
 def noise(rng: np.random.Generator, p: int, n: int) -> Array:
+    """Return p × n independent standard normal numbers."""
     return rng.standard_normal((p, n))
 
 

@@ -4,23 +4,25 @@ What `decompose` returns needs no weights any more: it goes to JSON and back, an
 can be fitted to it in milliseconds.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from rmtviz import layers
+from rmtviz import blas, layers
 from rmtviz.checkpoint import Checkpoint, Skipped
 from rmtviz.entries import Entries
 from rmtviz.fits import Status
 from rmtviz.fits.base import screen
 from rmtviz.fits.dyson import equalised
 from rmtviz.layers import Layer
-from rmtviz.spectrum import NotFiniteError, Spectrum
+from rmtviz.parallel import Room, threads
+from rmtviz.spectrum import BLOCK, Gram, NotFiniteError, Spectrum
+
+MEMORY = 3 * 2**28
+"""Bytes that all layers at work may take together. A layer that needs more is worked on alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +103,35 @@ def decompose(
     progress: Callable[[int, int], None] | None = None,
     *,
     equalise: bool = False,
+    memory: int = MEMORY,
 ) -> Spectra:
     """Return the spectra of all layers; layers with NaN or infinite entries are skipped.
 
     With `equalise` also those of the equalised matrices, where they can be judged at all.
-
-    One BLAS thread a layer and two layers at a time: threads inside one decomposition
-    lose on a busy machine, layers side by side do not.
+    One layer a core and one BLAS thread a layer, largest first: threads inside one
+    decomposition lose on a busy machine, layers side by side do not. A layer is read when its
+    turn comes; at most `memory` bytes are in use at once, or what the largest layer takes. The
+    digest is made on the side. `progress(done, of)` counts weights. Raises what reading raises.
     """
     found, skipped = layers.find(checkpoint)
     total, done = sum(layer.parameters(checkpoint) for layer in found), 0
-    kept: list[LayerSpectrum] = []
-    dropped: list[Skipped] = list(skipped)
-    with threadpool_limits(1, "blas"), _workers(len(found)) as run:
-        spectra = run(lambda layer: _decomposed(layer, checkpoint, equalise), found)
-        for layer, item in zip(found, spectra, strict=True):
-            if item is None:
-                dropped += [_not_finite(name, checkpoint) for name in layer.tensors]
-            else:
-                kept.append(item)
+    room = Room(memory)
+    made: dict[Layer, LayerSpectrum | None] = {}
+    with threadpool_limits(1, "blas"), threads(len(found) + 1) as pool:
+        digest = pool.submit(_digest, checkpoint, room)
+        tasks = {
+            pool.submit(_decomposed, layer, checkpoint, room, equalise): layer
+            for layer in sorted(found, key=_work, reverse=True)
+        }
+        for task in as_completed(tasks):
+            layer = tasks[task]
+            made[layer] = task.result()
             done += layer.parameters(checkpoint)
             if progress:
                 progress(done, total)
+        digest.result()
+    kept = tuple(item for layer in found if (item := made[layer]))
+    broken = [name for layer in found if made[layer] is None for name in layer.tensors]
     model = Model(
         checkpoint.source,
         checkpoint.digest,
@@ -130,35 +139,66 @@ def decompose(
         checkpoint.parameters,
         checkpoint.bytes,
     )
-    return Spectra(model, tuple(kept), tuple(dropped))
+    return Spectra(model, kept, (*skipped, *(_not_finite(name, checkpoint) for name in broken)))
 
 
-def _decomposed(layer: Layer, checkpoint: Checkpoint, equalise: bool) -> LayerSpectrum | None:
+def gram_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
+    """Return the bytes that a layer's spectrum takes by its Gram matrix, the matrix included."""
+    p = min(layer.shape)
+    block = 8 * max(BLOCK, p * p // 8)
+    copies = 1 if p >= blas.TWO_STAGE else 2
+    return _matrix_bytes(layer, checkpoint) + block + copies * 8 * p * p
+
+
+def svd_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
+    """Return the bytes that a layer's spectrum takes by a full SVD, the matrix included."""
+    return _matrix_bytes(layer, checkpoint) + 2 * 8 * layer.shape[0] * layer.shape[1]
+
+
+def _matrix_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
+    """Return the bytes of the matrix: as stored, or of float64 where it has to be made."""
+    stored = sum(checkpoint.tensors[name].nbytes for name in layer.tensors)
+    return stored if layer.kind == "linear" else stored + 8 * layer.shape[0] * layer.shape[1]
+
+
+def _work(layer: Layer) -> int:
+    """Return a number that grows with the time that a layer takes."""
+    p, n = sorted(layer.shape)
+    return p * p * (n + p)
+
+
+def _decomposed(
+    layer: Layer, checkpoint: Checkpoint, room: Room, equalise: bool
+) -> LayerSpectrum | None:
     """Return a layer's spectrum and entries; None where they are not finite."""
-    matrix = layer.matrix(checkpoint)
     try:
-        spectrum = Spectrum.of(matrix)
+        with room.take(gram_bytes(layer, checkpoint)):
+            matrix = layer.matrix(checkpoint)
+            gram, entries = Gram.of(matrix), Entries.of(matrix)
+            del matrix
+            spectrum = gram.spectrum()
+            del gram
+        if spectrum is None:
+            with room.take(svd_bytes(layer, checkpoint)):
+                spectrum = Spectrum.by_svd(layer.matrix(checkpoint))
     except NotFiniteError:
         return None
-    other = equalised(matrix) if equalise and screen(spectrum) is Status.OK else None
-    weights = layer.parameters(checkpoint)
-    return LayerSpectrum(layer, weights, spectrum, Entries.of(matrix), other)
+    other = None
+    if equalise and screen(spectrum) is Status.OK:
+        with room.take(2 * svd_bytes(layer, checkpoint)):
+            other = equalised(layer.matrix(checkpoint))
+    return LayerSpectrum(layer, layer.parameters(checkpoint), spectrum, entries, other)
+
+
+def _digest(checkpoint: Checkpoint, room: Room) -> str:
+    with room.take(max((tensor.nbytes for tensor in checkpoint.tensors.values()), default=0)):
+        return checkpoint.digest
 
 
 def _spectrum_dict(spectrum: Spectrum | None) -> dict[str, Any] | None:
     if spectrum is None:
         return None
     return {"shape": list(spectrum.shape), "singular_values": spectrum.values.tolist()}
-
-
-@contextlib.contextmanager
-def _workers(tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Yield a map over two threads, or the plain one where there is one task or one core."""
-    if tasks < 2 or (os.cpu_count() or 1) < 2:
-        yield map
-        return
-    with ThreadPoolExecutor(2) as pool:
-        yield pool.map
 
 
 def _not_finite(name: str, checkpoint: Checkpoint) -> Skipped:

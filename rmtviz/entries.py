@@ -5,12 +5,15 @@ large it may fail, or its edge may lie elsewhere, however well the middle of the
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 2**20
+Array = NDArray[np.float64]
+
+BLOCK = 2**16
 """So many entries of a matrix are converted to float64 at a time."""
 
 HEAVY = 1.0
@@ -39,26 +42,19 @@ class Entries:
 
     @classmethod
     def of(cls, matrix: NDArray[np.floating]) -> "Entries":
-        """Return the numbers of a finite matrix (m × n'), in blocks of rows."""
+        """Return the numbers of a finite matrix (m × n'), read once in blocks of rows."""
+        moments = _Moments.of(matrix, 1.0)
+        if not 0 < moments.variance < math.inf or not 0 < moments.fourth < math.inf:
+            peak = max(float(np.abs(block).max()) for block in _blocks(matrix))
+            moments = _Moments.of(matrix, peak or 1.0)
         m, n = matrix.shape
-        peak = max(float(np.abs(block).max()) for block in _blocks(matrix)) or 1.0
-        mean = sum(float((block / peak).sum()) for block in _blocks(matrix)) / (m * n)
-        rows, columns, fourth = np.zeros(m), np.zeros(n), 0.0
-        start = 0
-        for block in _blocks(matrix):
-            squares = (block / peak - mean) ** 2
-            rows[start : start + len(block)] = squares.mean(axis=1)
-            columns += squares.sum(axis=0) / m
-            fourth += float((squares**2).sum())
-            start += len(block)
-        variance = float(rows.mean())
-        if variance <= 0:
+        if moments.variance <= 1e-24 * moments.mean**2:
             return cls(0.0, 0.0, 0.0)
-        kurtosis = fourth / (m * n) / variance**2
+        kurtosis = moments.fourth / moments.variance**2
         return cls(
             kurtosis - 3,
-            _spread(rows, (kurtosis - 1) / n),
-            _spread(columns, (kurtosis - 1) / m),
+            _spread(moments.rows, (kurtosis - 1) / n),
+            _spread(moments.columns, (kurtosis - 1) / m),
         )
 
     @property
@@ -77,14 +73,50 @@ class Entries:
         return max(self.row_spread, self.column_spread) >= UNEVEN
 
 
-def _blocks(matrix: NDArray[np.floating]) -> list[NDArray[np.float64]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moments:
+    """Mean, variance and fourth central moment, and mean squares of rows and columns about it."""
+
+    mean: float
+    variance: float
+    fourth: float
+    rows: Array
+    columns: Array
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.floating], unit: float) -> "_Moments":
+        """Sum the powers of the entries, in this unit, block by block."""
+        m, n = matrix.shape
+        sums, squares = [np.zeros(m), np.zeros(n)], [np.zeros(m), np.zeros(n)]
+        cubes = fourths = 0.0
+        start = 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block in _blocks(matrix):
+                block = block if unit == 1.0 else block / unit
+                place = slice(start, start + len(block))
+                start += len(block)
+                square = block * block
+                for total, part in ((sums, block), (squares, square)):
+                    total[0][place] = part.sum(axis=1)
+                    total[1] += part.sum(axis=0)
+                cubes += float(np.vdot(square, block))
+                fourths += float(np.vdot(square, square))
+            mean = float(sums[0].sum()) / (m * n)
+            rows, columns = (
+                (square - 2 * mean * total) / count + mean**2
+                for total, square, count in zip(sums, squares, (n, m), strict=True)
+            )
+            second = float(squares[0].sum()) / (m * n)
+            fourth = fourths / (m * n) - 4 * mean * cubes / (m * n) + 6 * mean**2 * second
+            return cls(mean, second - mean**2, fourth - 3 * mean**4, rows, columns)
+
+
+def _blocks(matrix: NDArray[np.floating]) -> Iterator[Array]:
     step = max(1, BLOCK // matrix.shape[1])
-    return [
-        np.asarray(matrix[start : start + step], dtype=np.float64)
-        for start in range(0, matrix.shape[0], step)
-    ]
+    for start in range(0, matrix.shape[0], step):
+        yield np.asarray(matrix[start : start + step], dtype=np.float64)
 
 
-def _spread(squares: NDArray[np.float64], chance: float) -> float:
+def _spread(squares: Array, chance: float) -> float:
     """Return the relative scatter of mean squares beyond that of equal variances."""
     return math.sqrt(max(float(np.var(squares)) / float(squares.mean()) ** 2 - chance, 0.0))

@@ -14,11 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz import blas
+
 Array = NDArray[np.float64]
 
 
 BLOCK = 2**20
-"""So many entries of a matrix are converted to float64 at a time."""
+"""So many entries of a matrix are converted to float64 at a time, or an eighth of a Gram matrix."""
+
+TINY = 1e-12
+"""Where an eigenvalue is this share of the largest, the Gram matrix has lost its digits."""
 
 
 class NotFiniteError(ValueError):
@@ -49,28 +54,33 @@ class Spectrum:
     def of(cls, matrix: NDArray[np.floating]) -> "Spectrum":
         """Return the singular values of a real matrix (m × n'), computed in float64.
 
-        They are the square roots of the eigenvalues of the Gram matrix of the smaller side,
-        which are right to 1e-11 of the largest for any value that is not tiny beside it;
-        where one is (below 1e-6 of the largest), a full SVD is made instead. Both routes
-        release the interpreter lock.
+        By the Gram matrix, and where that would lose a small value by a full SVD instead.
+        Both routes release the interpreter lock.
 
         Raises:
             ValueError: not two-dimensional, or empty.
             NotFiniteError: NaN or infinite entries, or so large that their squares are.
         """
-        if matrix.ndim != 2 or not matrix.size:
-            raise ValueError(f"a matrix has two sides, both at least 1, not {matrix.shape}")
-        shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        wide = matrix if shape[0] <= shape[1] else matrix.T
+        return cls.by_gram(matrix) or cls.by_svd(matrix)
+
+    @classmethod
+    def by_gram(cls, matrix: NDArray[np.floating]) -> "Spectrum | None":
+        """Return the square roots of the eigenvalues of the Gram matrix of the smaller side.
+
+        They are right to 1e-11 of the largest for any value that is not tiny beside it;
+        None where one is: below 1e-6 of the largest. Raises what `of` raises.
+        """
+        return Gram.of(matrix).spectrum()
+
+    @classmethod
+    def by_svd(cls, matrix: NDArray[np.floating]) -> "Spectrum":
+        """Return the singular values by a full SVD (LAPACK's gesdd). Raises what `of` raises."""
+        wide = _wide(matrix)
         unit = _unit(wide)
-        if unit == 0:
-            return cls(np.zeros(len(wide)), shape)
-        gram = np.asarray(np.linalg.eigvalsh(_gram(wide, unit))[::-1], dtype=np.float64)
-        if gram[-1] > 1e-12 * gram[0]:
-            return cls(unit * np.sqrt(gram), shape)
-        full = np.asarray(wide, dtype=np.float64) / unit
-        values = np.linalg.svd(full, compute_uv=False)
-        return cls(np.asarray(unit * values, dtype=np.float64), shape)
+        full = wide.astype(np.float64)
+        full /= unit or 1.0
+        values = np.asarray(np.linalg.svd(full, compute_uv=False), dtype=np.float64)
+        return cls(unit * values, (matrix.shape[0], matrix.shape[1]))
 
     @classmethod
     def gaussian(
@@ -126,15 +136,51 @@ class Spectrum:
         return math.sqrt(self.n * eigenvalue)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gram:
+    """The Gram matrix W Wᵀ of the smaller side, in units of `unit`²; its lower triangle counts."""
+
+    values: Array
+    unit: float
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.floating]) -> "Gram":
+        """Return the Gram matrix of a real matrix, in float64. Raises what `Spectrum.of` raises."""
+        wide = _wide(matrix)
+        shape = (int(matrix.shape[0]), int(matrix.shape[1]))
+        values = _gram(wide, 1.0)
+        if 1e-200 < values.diagonal().max() < 1e200:
+            return cls(values, 1.0, shape)
+        unit = _unit(wide)  # entries that are not finite, or whose squares overflow or vanish
+        return cls(_gram(wide, unit) if unit else values, unit, shape)
+
+    def spectrum(self) -> Spectrum | None:
+        """Return what `Spectrum.by_gram` returns. Once: the matrix is overwritten."""
+        if self.unit == 0:
+            return Spectrum(np.zeros(min(self.shape)), self.shape)
+        squares = blas.eigenvalues(self.values)[::-1]
+        if squares[-1] <= TINY * squares[0]:
+            return None
+        return Spectrum(self.unit * np.sqrt(squares), self.shape)
+
+
+def _wide(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the matrix on its side, so that it has no more rows than columns."""
+    if matrix.ndim != 2 or not matrix.size:
+        raise ValueError(f"a matrix has two sides, both at least 1, not {matrix.shape}")
+    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+
+
 def _blocks(wide: NDArray[np.floating]) -> Iterator[Array]:
     """Yield the columns in float64, a few at a time, so that no second copy of all is made."""
-    step = max(1, BLOCK // len(wide))
+    step = max(1, BLOCK // len(wide), len(wide) // 8)
     for start in range(0, wide.shape[1], step):
         yield np.asarray(wide[:, start : start + step], dtype=np.float64)
 
 
 def _unit(wide: NDArray[np.floating]) -> float:
-    """Return what to divide by so that squares neither overflow nor vanish: 1, or the largest.
+    """Return the largest absolute entry, as what to divide by.
 
     Raises:
         NotFiniteError: NaN or infinite entries, or so large that their squares are.
@@ -143,13 +189,12 @@ def _unit(wide: NDArray[np.floating]) -> float:
     largest = math.nan if any(map(math.isnan, peaks)) else max(peaks)
     if not math.isfinite(largest * largest * wide.size):
         raise NotFiniteError("the matrix has NaN or infinite entries, or far too large ones")
-    return 1.0 if 1e-100 < largest < 1e100 else largest
+    return largest
 
 
 def _gram(wide: NDArray[np.floating], unit: float) -> Array:
-    """Return the Gram matrix of the rows in float64, in units of the square of `unit`."""
+    """Return the lower triangle of the Gram matrix of the rows, in units of `unit`²."""
     total = np.zeros((len(wide), len(wide)))
     for block in _blocks(wide):
-        scaled = block if unit == 1.0 else block / unit
-        total += scaled @ scaled.T
+        blas.add_gram(total, block if unit == 1.0 else block / unit)
     return total

@@ -16,9 +16,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    "version words errors knobs tokens site",
+    "version words errors knobs tokens site parallel",
     "marchenko_pastur checkpoint entries",
-    "tracy_widom spectrum spiked screenot formats layers",
+    "tracy_widom blas spectrum spiked screenot formats layers",
     "fits metrics",
     "decomposition analysis",
     "rules",

@@ -139,8 +139,7 @@ class Source:
         return FileRefused(key, source=self.name, **values)
 
     def _read_file(self, path: Path, offset: int, count: int) -> memoryview:
-        data = bytearray(count)
-        view, done = memoryview(data), 0
+        view, done = np.empty(count, np.uint8).data, 0
         with path.open("rb", buffering=0) as file:
             if _stamp(os.fstat(file.fileno())) != self.stamp:
                 raise self.refuse("file_changed")
