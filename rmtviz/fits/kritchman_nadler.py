@@ -34,25 +34,43 @@ class KritchmanNadler(Spectral):
         p, n = spectrum.p, spectrum.n
         eigenvalues = spectrum.eigenvalues
         tail = np.cumsum(eigenvalues[::-1])[::-1]
-        variance, cut = 0.0, 0.0
+        variance, cut = float(tail[0]) / p, 0.0
         for k in range(p // 2 + 1):
-            variance = noise_variance(eigenvalues[:k], float(tail[k]), p, n)
+            spikes, rest = eigenvalues[:k], float(tail[k])
             centre, scale = tracy_widom.largest_eigenvalue(p - k, n)
-            cut = variance * (centre + t * scale) / n
-            if eigenvalues[k] <= cut:
-                break
+            height = (centre + t * scale) / n
+            # a rough σ², from that of one spike fewer, is enough where a spike is clear
+            variance = noise_variance(spikes, rest, p, n, start=variance, tolerance=1e-4)
+            cut = variance * height
+            if eigenvalues[k] <= 1.01 * cut:
+                variance = noise_variance(spikes, rest, p, n)
+                cut = variance * height
+                if eigenvalues[k] <= cut:
+                    break
         return variance, cut
 
 
-def noise_variance(spikes: NDArray[np.float64], rest: float, p: int, n: int) -> float:
-    """Return σ² given the k spikes' eigenvalues and the sum of the p − k others."""
+def noise_variance(
+    spikes: NDArray[np.float64],
+    rest: float,
+    p: int,
+    n: int,
+    *,
+    start: float | None = None,
+    tolerance: float = 1e-12,
+) -> float:
+    """Return σ² given the k spikes' eigenvalues and the sum of the p − k others.
+
+    The iteration begins at `start` (None: the mean of the others) and ends where a step is
+    below the `tolerance`, relative to σ².
+    """
     left = p - len(spikes)
-    variance = rest / left
+    variance = rest / left if start is None else start
     for _ in range(100):
-        b = spikes + variance - variance * left / n
-        rho = (b + np.sqrt(np.maximum(b * b - 4 * spikes * variance, 0.0))) / 2
-        new = (rest + float(np.sum(spikes - rho))) / left
-        if abs(new - variance) <= 1e-12 * variance:
+        b = spikes + variance * (1 - left / n)
+        rho = (b + np.sqrt(np.maximum(b * b - 4 * variance * spikes, 0.0))) / 2
+        new = (rest + float((spikes - rho).sum())) / left
+        if abs(new - variance) <= tolerance * variance:
             return new
         variance = new
     return variance
