@@ -37,7 +37,10 @@ def recipe() -> "Training | None":
     from rmtviz.training import widths as read_widths
 
     samples = st.select_slider(
-        say("train.samples"), [1_000, 3_000, 6_000, 12_000, 30_000, 55_000], value=12_000
+        say("train.samples"),
+        [1_000, 3_000, 6_000, 12_000, 30_000, 55_000],
+        value=12_000,
+        format_func="{:,}".format,
     )
     widths = st.text_input(say("train.widths"), "512, 256", help=say("train.widths_help"))
     epochs = st.slider(say("train.epochs"), 1, 40, 10)

@@ -25,21 +25,24 @@ def bar() -> None:
             required=True,
             on_change=_chosen,
             help=say("app.model_help"),
+            wrap=True,
         )
-        with st.popover(say("app.open"), icon=":material/upload_file:"):
-            _upload()
+        turn = st.session_state.setdefault("upload_turn", 0)
+        # Each file gets a popover of its own: the last one's would stay open over the answer.
+        with st.popover(say("app.open"), icon=":material/upload_file:", key=f"open_{turn}"):
+            _upload(turn)
     if problem := st.session_state.pop("upload_problem", None):
         widgets.refusal(problem)
 
 
 def describe(model: Model) -> str:
     """Return one line about a model: what it is, and its size."""
-    facts = model.spectra.model
+    facts, count = model.spectra.model, len(model.spectra.layers)
     about = say(f"app.sample.{model.key}") if model.key in SAMPLES else widgets.plain(facts.source)
     return say(
         "app.model_line",
         about=about,
-        layers=len(model.spectra.layers),
+        layers=say("app.layers_one") if count == 1 else say("app.layers", count=count),
         parameters=facts.parameters,
         megabytes=facts.bytes / 1e6,
         digest=facts.digest[:8],
@@ -58,9 +61,8 @@ def _chosen() -> None:
         session.choose(model)
 
 
-def _upload() -> None:
+def _upload(turn: int) -> None:
     """Draw the uploader. A file is read once; its bytes are dropped with the widget's key."""
-    turn = st.session_state.setdefault("upload_turn", 0)
     st.markdown(say("app.open_help"))
     file = st.file_uploader(
         say("app.file"),
