@@ -183,3 +183,4 @@ if analysis.layers:
         words(layer)
     numbers(layer)
 skipped(analysis)
+del model  # callbacks hold the names of this page and outlive a closed tab; a model must not
