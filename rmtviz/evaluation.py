@@ -25,7 +25,8 @@ class Evaluation:
 
     `accuracy` is the share read right, `loss` the mean cross-entropy (natural logarithm),
     `predictions` (N,) the class with the largest logit, `never_predicted` the classes that
-    no sample was taken for.
+    no sample was taken for, `commonest` the share of the most frequent label, which is what
+    somebody reads right who always names that class.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class Evaluation:
     never_predicted: tuple[int, ...]
     activation: str
     inputs: str
+    commonest: float
 
     @property
     def standard_error(self) -> float:
@@ -70,6 +72,7 @@ def evaluate(network: Network, samples: Samples) -> Evaluation:
         never_predicted=tuple(sorted({*range(samples.classes)} - {*predictions.tolist()})),
         activation=network.activation,
         inputs=network.inputs,
+        commonest=float(np.bincount(samples.labels).max() / len(samples)),
     )
 
 

@@ -20,9 +20,15 @@ body {{ font: 16px/1.5 Inter, system-ui, sans-serif; color: {LIGHT.ink};
 h1 {{ font-size: 1.7rem; line-height: 1.25; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: right; padding: .35rem .5rem; border-bottom: 1px solid {LIGHT.grid}; }}
-th:first-child, td:first-child, td:last-child, th:last-child {{ text-align: left; }}
+th:first-child, td:first-child, .why td:last-child, .why th:last-child {{ text-align: left; }}
+td:not(:first-child):not(:last-child) {{ white-space: nowrap; }}
 th {{ color: {LIGHT.muted}; font-weight: 500; }}
 .small {{ color: {LIGHT.muted}; font-size: .85rem; overflow-wrap: anywhere; }}
+@media (max-width: 30rem) {{ body {{ font-size: 14px; margin: 1rem auto; padding: 0 1rem; }}
+  h1 {{ font-size: 1.35rem; }} th, td {{ padding: .35rem .25rem; }} }}
+@page {{ margin: 14mm; }}
+@media print {{ body {{ font-size: 12px; background: none; margin: 0; padding: 0; }}
+  h2 {{ margin-top: 1.2rem; break-after: avoid; }} table {{ break-inside: avoid; }} }}
 """
 
 
@@ -71,7 +77,9 @@ def cut_report(
                 ]
                 for cut in plan.cuts
             ],
+            "why",
         ),
+        _tag("p", say("report.error"), "small"),
         _tag("h2", say("report.made")),
         _tag(
             "p",
@@ -97,6 +105,7 @@ def _costs(trial: "Trial | None") -> list[str]:
     return [
         _tag("p", verdict.of_test(trial.before, trial.after, trial.paired)),
         _tag("p", verdict.of_latency(trial.latency["before"], trial.latency["after"])),
+        _tag("p", say("prune.controls")),
         _table(
             [say("report.control"), say("report.accuracy", samples=trial.before.samples)],
             [
@@ -112,7 +121,8 @@ def _tag(name: str, text: str, kind: str = "") -> str:
     return f"<{name}{mark}>{html.escape(text)}</{name}>"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    mark = f' class="{kind}"' if kind else ""
     head = "".join(_tag("th", text) for text in heads)
     body = "".join("<tr>" + "".join(_tag("td", text) for text in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table{mark}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

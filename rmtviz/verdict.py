@@ -60,19 +60,21 @@ def of_model(analysis: Analysis) -> str:
     if not analysis.layers:
         return say("verdict.model_empty")
     if not fitted:
-        return say("verdict.model_unfitted", layers=len(analysis.layers))
+        one = "_one" if len(analysis.layers) == 1 else ""
+        return say(f"verdict.model_unfitted{one}", layers=len(analysis.layers))
     directions = sum(layer.spectrum.p for layer in fitted)
     bulk = directions - sum(layer.spikes or 0 for layer in fitted)
     poor = sum(layer.law is Law.NO or layer.stable is False for layer in fitted)
+    one = "_one" if len(analysis.layers) == 1 else ""
     sentence = say(
-        "verdict.model",
+        f"verdict.model{one}",
         layers=len(fitted),
         of=len(analysis.layers),
         bulk=bulk,
         directions=directions,
         share=bulk / directions,
     )
-    return f"{sentence} {say('verdict.model_poor', poor=poor)}" if poor else sentence
+    return f"{sentence} {say(f'verdict.model_poor{one}', poor=poor)}" if poor else sentence
 
 
 def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None") -> str:
@@ -100,6 +102,13 @@ def of_zones(layer: LayerAnalysis, needed: int, samples: int) -> str:
         needed=needed,
         samples=samples,
     )
+
+
+def of_guessing(whole: "Evaluation") -> str:
+    """Return that a network reads no better than guessing would; empty where it does."""
+    if whole.accuracy > whole.commonest + 3 * whole.standard_error:
+        return ""
+    return say("verdict.guessing", commonest=whole.commonest)
 
 
 def edge_is_weak(layer: LayerAnalysis) -> bool:

@@ -217,11 +217,18 @@ def train(output: Path, widths: str, resume: bool, as_json: bool, **settings: An
     place = hashlib.sha256(str(output.absolute()).encode()).hexdigest()[:16]
     folder = data_home() / "runs" / f"cli-{place}"
     make_room(folder.parent, "cli-*", CLI_RUNS, frozenset([folder.name]))
-    for record in training.train(recipe, folder, resume):
-        last = record
-        if record.epoch:
-            row = record.row()
-            click.echo(json.dumps(row) if as_json else say("cli.epoch", **row))
+    bar = progress(say("cli.training"), left=False)
+
+    def batch(place: training.Progress) -> None:
+        bar.tick((place.epoch - 1) * place.steps + place.step, recipe.epochs * place.steps)
+
+    with bar:
+        for record in training.train(recipe, folder, resume, on_batch=batch):
+            last = record
+            if record.epoch:
+                row = record.row()
+                bar.clear()
+                click.echo(json.dumps(row) if as_json else say("cli.epoch", **row))
     save(formats.write(last.checkpoint, kind), output)
     shutil.rmtree(folder, ignore_errors=True)
     data = recipe.data()

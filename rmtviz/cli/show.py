@@ -12,12 +12,19 @@ import click
 from rmtviz.formats.base import short
 from rmtviz.words import say
 
+ERASE, CURSOR = "\r\x1b[K", "\x1b[?25h"
+"""What makes a terminal empty its line, and show its cursor again."""
+
 
 class progress:  # noqa: N801 - used as a context, like a function
-    """A progress bar on stderr that appears after one second, on a terminal only."""
+    """A progress bar on stderr that appears after one second, on a terminal only.
 
-    def __init__(self, label: str) -> None:
+    With `left=False` nothing is left of it at the end.
+    """
+
+    def __init__(self, label: str, left: bool = True) -> None:
         self.label = label
+        self.left = left
         self.bar: Any = None
         self.began = time.monotonic()
 
@@ -33,9 +40,19 @@ class progress:  # noqa: N801 - used as a context, like a function
             self.bar.__enter__()
         self.bar.update(done - self.bar.pos)
 
-    def __exit__(self, *problem: object) -> None:
+    def clear(self) -> None:
+        """Take the bar off its line, so that something else may be printed there."""
         if self.bar is not None:
+            click.echo(ERASE, nl=False, err=True)
+
+    def __exit__(self, *problem: object) -> None:
+        if self.bar is None:
+            return
+        if self.left:
             self.bar.__exit__(None, None, None)
+        else:
+            self.clear()
+            click.echo(CURSOR, nl=False, err=True)  # the cursor, which the bar had hidden
 
 
 def as_text(value: Any) -> str:

@@ -54,6 +54,11 @@ def axis(colours: Palette, title: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def number(value: float) -> str:
+    """Return a number to three digits, the zeros at its end kept: 1.50, 105, 7.46e-05."""
+    return f"{value:#.3g}".removesuffix(".")
+
+
 def line(x: float, colour: str, dash: str, xref: str = "x", width: float = 1.5) -> dict[str, Any]:
     """Return a vertical line over the whole height of the panel."""
     return {

@@ -57,7 +57,8 @@ def spectrum(layer: LayerAnalysis, scale: str = "singular", mode: str = "light")
     figure.update_layout(
         shapes=_lines(view, colours), annotations=_labels(layer, view, far, colours)
     )
-    figure.layout.yaxis.range = [0, 1.12 * max(top, _tallest(view, near))]
+    most = 1.12 * max(top, _tallest(view, near))
+    figure.layout.yaxis.update(range=[0, most], dtick=1 if most < 6 else None)
     return figure
 
 
@@ -183,6 +184,7 @@ def _layout(layer: LayerAnalysis, view: _View, far: int, scale: str, colours: Pa
             showgrid=False,
             tickvals=_ticks(view.limit, top),
             ticktext=[f"{tick:.3g}" for tick in _ticks(view.limit, top)],
+            tickangle=0,
         )
         axes["yaxis2"] = {
             "range": [0, 1],
@@ -198,7 +200,8 @@ def _ticks(low: float, high: float) -> list[float]:
     """Return two or three round numbers within [low, high] for a logarithmic axis."""
     if high <= 1.6 * low:
         return [float(f"{(low * high) ** 0.5:.2g}")]
-    inner = np.geomspace(low * 1.08, high, 3)
+    few = 2 if low < 0.01 or high >= 1000 else 3  # long numbers need room
+    inner = np.geomspace(low * 1.08, high, few)
     return [float(f"{value:.2g}") for value in inner]
 
 
@@ -218,7 +221,7 @@ def _labels(
             base.label(
                 view.cut,
                 1.0,
-                say("figure.cut", cut=view.cut),
+                say("figure.cut", cut=base.number(view.cut)),
                 colours.ink,
                 xanchor="right",
                 yanchor="bottom",
@@ -230,7 +233,7 @@ def _labels(
                 base.label(
                     view.edges[0],
                     1.0,
-                    say("figure.lower", edge=view.edges[0]),
+                    say("figure.lower", edge=base.number(view.edges[0])),
                     colours.theory,
                     yanchor="bottom",
                     yshift=15,

@@ -23,7 +23,7 @@ def tradeoff(curve: "Curve", rank: int, edge: int | None, mode: str = "light") -
     """
     colours = base.palette(mode)
     full = curve.ranks[-1]
-    whole = float(curve.accuracy[-1])
+    whole, best = float(curve.accuracy[-1]), float(curve.accuracy.max())
     floor = max(
         0.0, min(0.98 * whole, float(np.interp(curve.needed / 4, curve.ranks, curve.accuracy)))
     )
@@ -43,7 +43,7 @@ def tradeoff(curve: "Curve", rank: int, edge: int | None, mode: str = "light") -
             yaxis=base.axis(
                 colours,
                 say("figure.axis_accuracy", samples=curve.samples),
-                range=[floor, min(1.0, whole + 0.1 * (whole - floor))],
+                range=[floor, min(1.0, best + 0.1 * (best - floor))],
                 tickformat=".1%",
             ),
             shapes=[*_zones(curve, edge, mode), base.line(rank, colours.ink, "solid")],
@@ -86,7 +86,9 @@ def removed(layer: LayerAnalysis, rank: int, mode: str = "light") -> go.Figure:
         layout=base.canvas(
             colours,
             height=320,
-            xaxis=base.axis(colours, say("figure.axis_rank_linear")),
+            xaxis=base.axis(
+                colours, say("figure.axis_rank_linear"), range=[0, 1.01 * layer.spectrum.p]
+            ),
             yaxis=base.axis(colours, say("figure.axis_error"), tickformat=".0%", range=[0, 1]),
             shapes=[base.line(rank, colours.ink, "solid")],
             annotations=[

@@ -43,6 +43,11 @@ def sound(
     return rank >= 1 and len(places) == rank and ascend
 
 
+def at_least_one(above: int, reason: str) -> Keep:
+    """Return that the first `above` values stay, for a reason; the first, where none is above."""
+    return Keep(above, reason) if above else Keep(1, "none_above")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule(abc.ABC):
     """A way to choose what of a layer stays; its fields are its knobs."""

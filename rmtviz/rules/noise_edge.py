@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rmtviz.analysis import LayerAnalysis
-from rmtviz.rules.base import Keep, Rule
+from rmtviz.rules.base import Keep, Rule, at_least_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +17,4 @@ class NoiseEdge(Rule):
     def __call__(self, layer: LayerAnalysis) -> Keep:
         if layer.spikes is None:
             return Keep(layer.spectrum.p, str(layer.status))
-        return Keep(max(layer.spikes, 1), "noise_edge")
+        return at_least_one(layer.spikes, "noise_edge")

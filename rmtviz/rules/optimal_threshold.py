@@ -7,7 +7,7 @@ import numpy as np
 from rmtviz import spiked
 from rmtviz.analysis import LayerAnalysis
 from rmtviz.knobs import knob
-from rmtviz.rules.base import Keep, Rule
+from rmtviz.rules.base import Keep, Rule, at_least_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +39,4 @@ class OptimalThreshold(Rule):
             middle = float(np.median(spectrum.values))
             threshold = spiked.hard_threshold_by_median(spectrum.ratio) * middle
         above = int(np.count_nonzero(spectrum.values > threshold))
-        return Keep(max(above, 1), "optimal_threshold")
+        return at_least_one(above, "optimal_threshold")

@@ -9,7 +9,7 @@ from rmtviz import screenot
 from rmtviz.analysis import LayerAnalysis
 from rmtviz.fits import Status
 from rmtviz.knobs import knob
-from rmtviz.rules.base import Keep, Rule
+from rmtviz.rules.base import Keep, Rule, at_least_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +41,4 @@ class ScreeNOT(Rule):
         bound = min(math.ceil(self.bound * spectrum.p), (spectrum.p - 2) // 2)
         threshold = screenot.threshold(spectrum.values, spectrum.ratio, bound)
         above = int(np.count_nonzero(spectrum.values > threshold))
-        return Keep(max(above, 1), "screenot")
+        return at_least_one(above, "screenot")

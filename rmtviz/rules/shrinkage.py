@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rmtviz import spiked
 from rmtviz.analysis import LayerAnalysis
 from rmtviz.knobs import knob
-from rmtviz.rules.base import Keep, Rule
+from rmtviz.rules.base import Keep, Rule, at_least_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +37,5 @@ class Shrinkage(Rule):
         shrunk = unit * spiked.LOSSES[self.loss](spikes / unit, ratio)
         values = tuple(float(value) for value in shrunk if value > 0)
         if not values:
-            return Keep(1, "shrinkage")
+            return at_least_one(0, "shrinkage")
         return Keep(len(values), "shrinkage", values)

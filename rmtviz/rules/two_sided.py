@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rmtviz.analysis import LayerAnalysis
-from rmtviz.rules.base import Keep, Rule
+from rmtviz.rules.base import Keep, Rule, at_least_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,6 @@ class TwoSided(Rule):
             return Keep(p, "equalised")
         top = max(layer.spikes, 1)
         if not layer.below:
-            return Keep(top, "two_sided")
+            return at_least_one(layer.spikes, "two_sided")
         kept = (*range(top), *range(max(top, p - layer.below), p))
         return Keep(len(kept), "two_sided", kept=kept)

@@ -1,11 +1,13 @@
 """The parts of the Prune page: figures, table, slider, curve, trial, test, downloads."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from rmtviz import figures, formats, layers, networks, pruning, report, verdict
 from rmtviz.analysis import Analysis
 from rmtviz.errors import CannotRun, DataRefused, OrderUnknown
-from rmtviz.evaluation import Evaluation
+from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
 from rmtviz.ui import plans, running, session, widgets
@@ -52,6 +54,11 @@ def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str,
         _ask_order(analysis)
     elif reason.key == "perhaps_factored":
         _ask_pairs()
+    _weights_error(analysis, layer, rank)
+
+
+def _weights_error(analysis: Analysis, layer: str, rank: int) -> None:
+    """Draw what a cut removes of the weights, where accuracy cannot be drawn."""
     widgets.chart(
         figures.removed(analysis[layer], rank, session.mode()),
         "error-against-rank",
@@ -86,35 +93,55 @@ def _ask_pairs() -> None:
 def how_it_runs(run: Running) -> None:
     """Say with which activation and inputs the network runs, and let them be changed."""
     with st.popover(
-        say("prune.runs", activation=run.choice.activation, inputs=run.choice.inputs),
+        say(
+            "prune.runs",
+            activation=say(f"prune.activation.{run.choice.activation}"),
+            inputs=say(f"prune.inputs.{run.choice.inputs}"),
+        ),
         icon=":material/memory:",
     ):
         st.markdown(say("prune.runs_help"))
-        for key, table in (
-            ("run_activation", networks.ACTIVATIONS),
-            ("run_inputs", networks.INPUTS),
-        ):
-            st.selectbox(
-                say(f"prune.{key}"),
-                [None, *table],
-                format_func=lambda name: name or say("prune.auto"),
-                key=key,
-                persist_state="session",
-            )
+        _way("activation", networks.ACTIVATIONS)
+        _way("inputs", networks.INPUTS)
 
 
-def numbers(before: Size, after: Size, read: tuple[Evaluation, Evaluation] | None) -> None:
-    """Draw the figures side by side: accuracy, parameters, bytes, multiply–accumulates."""
+def _way(key: str, table: Mapping[str, object]) -> None:
+    """Draw the choice of how a network runs: found by itself, or a member of a table."""
+    st.selectbox(
+        say(f"prune.run_{key}"),
+        [None, *table],
+        format_func=lambda name: say(f"prune.{key}.{name}" if name else "prune.auto"),
+        key=f"run_{key}",
+        persist_state="session",
+    )
+
+
+def numbers(
+    before: Size,
+    after: Size,
+    read: tuple[Evaluation, Evaluation] | None,
+    paired: Paired | None,
+) -> None:
+    """Draw the figures side by side: accuracy, parameters, bytes, multiply–accumulates.
+
+    A change of accuracy that may be none is grey.
+    """
     with st.container(horizontal=True, key="numbers"):
-        if read:
-            whole, cut = read
+        if read and paired:
+            cut = read[1]
             st.metric(
                 say("prune.accuracy", samples=cut.samples),
                 f"{cut.accuracy:.2%}",
-                say("prune.points", points=100 * (cut.accuracy - whole.accuracy)),
+                say("prune.points", points=100 * paired.difference),
+                delta_color="off" if paired.low <= 0 <= paired.high else "normal",
                 delta_description=say("prune.against"),
                 border=True,
-                help=say("prune.accuracy_help", error=100 * cut.standard_error),
+                help=say(
+                    "prune.accuracy_help",
+                    error=100 * cut.standard_error,
+                    low=100 * paired.low,
+                    high=100 * paired.high,
+                ),
             )
         for key, old, new, unit in (
             ("parameters", before.parameters, after.parameters, 1),
@@ -139,10 +166,11 @@ def table(analysis: Analysis, plan: PruningPlan) -> None:
         if rows:
             st.session_state["layer"] = analysis.layers[rows[0]].name
 
+    names = widgets.short_names([cut.name for cut in plan.cuts])
     st.dataframe(
         [
             {
-                "name": cut.name,
+                "name": names[cut.name],
                 "rank": f"{cut.rank_before} → {cut.rank_after}",
                 "kept": 100 * cut.parameters_after / cut.parameters_before,
                 "form": say(f"prune.form.{cut.form}"),
@@ -152,7 +180,9 @@ def table(analysis: Analysis, plan: PruningPlan) -> None:
             for cut in plan.cuts
         ],
         column_config={
-            "name": st.column_config.TextColumn(say("prune.column.name"), width=56),
+            "name": st.column_config.TextColumn(
+                say("prune.column.name"), width=widgets.name_width(names.values())
+            ),
             "rank": st.column_config.TextColumn(say("prune.column.rank"), width=88),
             "kept": st.column_config.NumberColumn(
                 say("prune.column.kept"), format="%.0f %%", width=64
@@ -196,6 +226,10 @@ def slider(analysis: Analysis, plan: PruningPlan, layer: str) -> None:
 
 def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
     """Draw accuracy against the layer's rank, and say the three zones in words."""
+    if guessing := verdict.of_guessing(running.whole(run)):
+        st.info(guessing, icon=":material/casino:")
+        _weights_error(analysis, layer, rank)
+        return
     with st.spinner(say("prune.curve_wait")):
         drawn = running.curve(run, layer)
     spikes = analysis[layer].spikes

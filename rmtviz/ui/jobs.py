@@ -38,6 +38,9 @@ POINTS = 400
 TICK = 0.2
 """Seconds between two snapshots within an epoch."""
 
+PATIENCE = 0.1
+"""At most so many seconds a click waits for the run to follow it; a batch takes a few ms."""
+
 TOKEN = re.compile(r"run-[A-Za-z0-9_-]{16}")
 """What a run's token looks like; nothing else becomes a path."""
 
@@ -93,15 +96,24 @@ class Run:
     def pause(self) -> None:
         """Pause after the present batch."""
         self._go.clear()
+        self._settle("running")
 
     def go_on(self) -> None:
         """Go on after a pause."""
         self._go.set()
+        self._settle("paused")
 
     def stop(self) -> None:
         """Stop after the present batch; what is finished stays."""
         self._stop.set()
         self._go.set()
+        self._settle("running", "paused")
+
+    def _settle(self, *states: str) -> None:
+        """Give the thread a moment to leave these states: the page that asked then shows it."""
+        until = time.monotonic() + PATIENCE
+        while self.snapshot.state in states and time.monotonic() < until:
+            time.sleep(0.002)
 
     @property
     def stopping(self) -> bool:

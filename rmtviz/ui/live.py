@@ -37,7 +37,10 @@ def recipe() -> "Training | None":
     from rmtviz.training import widths as read_widths
 
     samples = st.select_slider(
-        say("train.samples"), [1_000, 3_000, 6_000, 12_000, 30_000, 55_000], value=12_000
+        say("train.samples"),
+        [1_000, 3_000, 6_000, 12_000, 30_000, 55_000],
+        value=12_000,
+        format_func="{:,}".format,
     )
     widths = st.text_input(say("train.widths"), "512, 256", help=say("train.widths_help"))
     epochs = st.slider(say("train.epochs"), 1, 40, 10)
@@ -98,11 +101,12 @@ def _draw(run: Run, mode: str) -> None:
 def _status(run: Run, shot: Snapshot) -> None:
     """Draw the state in words, how far the run is, and its buttons."""
     epoch = min(shot.epoch + (shot.state in ("running", "paused")), shot.epochs)
+    ahead = jobs.registry().ahead(run)
     words = say(
-        f"train.{shot.state}",
+        "train.queued_one" if shot.state == "queued" and ahead == 1 else f"train.{shot.state}",
         epoch=epoch,
         epochs=shot.epochs,
-        ahead=jobs.registry().ahead(run),
+        ahead=ahead,
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{ICONS[shot.state]} **{words}**")
@@ -154,6 +158,7 @@ def _curves(shot: Snapshot, mode: str) -> None:
     accuracy: Points = [
         (row["epoch"], name, row[key])
         for row in shot.rows
+        if row["epoch"]  # before the first step it guesses, and would flatten all the rest
         for name, key in ((training, "train_accuracy"), (selection, "selection_accuracy"))
     ]
     rank: Points = [
@@ -169,18 +174,26 @@ def _curves(shot: Snapshot, mode: str) -> None:
         ("rank", rank, "d"),
     )
     for place, (name, points, form) in zip(st.columns(3), charts, strict=True):
-        with place.container(border=True):
+        with place.container(border=True, height="stretch"):
             st.caption(say(f"train.{name}_chart"))
             _lines(points, form, plain if name == "loss" else plain[1:], say(f"train.{name}_alt"))
 
 
 def _lines(points: Points, form: str, colours: list[str], alt: str) -> None:
     """Draw lines through (epoch, name, value); the axis fits the values, not zero."""
+    if not points:
+        st.caption(say("train.no_points"))
+        return
     names = list(dict.fromkeys(name for _, name, _ in points))
     spec: dict[str, Any] = {
-        "mark": {"type": "line", "strokeWidth": 2},
+        "mark": {"type": "line", "strokeWidth": 2, "point": len(points) < 12},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "title": say("train.column_epoch")},
+            "x": {
+                "field": "epoch",
+                "type": "quantitative",
+                "title": say("train.column_epoch"),
+                "axis": {"format": "d", "tickMinStep": 1, "tickCount": 5, "titlePadding": 4},
+            },
             "y": {
                 "field": "value",
                 "type": "quantitative",
@@ -192,11 +205,16 @@ def _lines(points: Points, form: str, colours: list[str], alt: str) -> None:
                 "field": "name",
                 "type": "nominal",
                 "scale": {"domain": names, "range": colours[: len(names)]},
-                "legend": {"orient": "top", "title": None} if len(names) > 1 else None,
+                "legend": {"orient": "top", "title": None, "offset": 4} if len(names) > 1 else None,
             },
-            "strokeDash": {"field": "name", "type": "nominal", "legend": None},
+            "strokeDash": {
+                "field": "name",
+                "type": "nominal",
+                "scale": {"domain": names},
+                "legend": None,
+            },
         },
-        "height": 200,
+        "height": 240,
     }
     frame = pd.DataFrame(points, columns=["epoch", "name", "value"]).astype(
         {"epoch": float, "name": str, "value": float}

@@ -1,6 +1,9 @@
 """The model bar: which model is looked at, on every page; samples and uploads one click away."""
 
+from typing import Any
+
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from rmtviz import formats
 from rmtviz.errors import RmtvizError
@@ -14,32 +17,37 @@ UPLOAD_MB = 200
 def bar() -> None:
     """Draw the bar: the samples, the visitor's own models, and the way to open a file."""
     model = session.current()
-    own = {item.key: item for item in session.own_models()}
+    # Words only: what a widget is given outlives a closed tab, and a model must not.
+    titles = {key: _title(sample(key)) for key in SAMPLES}
+    titles |= {item.key: _title(item) for item in session.own_models()}
     with st.container(horizontal=True, vertical_alignment="bottom", key="model-bar"):
         st.session_state["model_choice"] = model.key
         st.segmented_control(
             say("app.model"),
-            [*SAMPLES, *own],
-            format_func=lambda key: _title(sample(key) if key in SAMPLES else own[key]),
+            list(titles),
+            format_func=lambda key: titles[key],
             key="model_choice",
             required=True,
             on_change=_chosen,
             help=say("app.model_help"),
+            wrap=True,
         )
-        with st.popover(say("app.open"), icon=":material/upload_file:"):
-            _upload()
+        turn = st.session_state.setdefault("upload_turn", 0)
+        # Each file gets a popover of its own: the last one's would stay open over the answer.
+        with st.popover(say("app.open"), icon=":material/upload_file:", key=f"open_{turn}"):
+            _upload(turn)
     if problem := st.session_state.pop("upload_problem", None):
         widgets.refusal(problem)
 
 
 def describe(model: Model) -> str:
     """Return one line about a model: what it is, and its size."""
-    facts = model.spectra.model
+    facts, count = model.spectra.model, len(model.spectra.layers)
     about = say(f"app.sample.{model.key}") if model.key in SAMPLES else widgets.plain(facts.source)
     return say(
         "app.model_line",
         about=about,
-        layers=len(model.spectra.layers),
+        layers=say("app.layers_one") if count == 1 else say("app.layers", count=count),
         parameters=facts.parameters,
         megabytes=facts.bytes / 1e6,
         digest=facts.digest[:8],
@@ -58,9 +66,8 @@ def _chosen() -> None:
         session.choose(model)
 
 
-def _upload() -> None:
+def _upload(turn: int) -> None:
     """Draw the uploader. A file is read once; its bytes are dropped with the widget's key."""
-    turn = st.session_state.setdefault("upload_turn", 0)
     st.markdown(say("app.open_help"))
     file = st.file_uploader(
         say("app.file"),
@@ -77,11 +84,20 @@ def _upload() -> None:
     def progress(done: int, of: int) -> None:
         bar.progress(done / max(of, 1), text=say("app.decomposing"))
 
+    content = file.getvalue()
+    _drop(file.file_id)
     try:
-        checkpoint = formats.read(file.getvalue(), file.name)
+        checkpoint = formats.read(content, file.name)
         model = session.library().add(checkpoint, progress=progress)
     except RmtvizError as problem:
         st.session_state["upload_problem"] = problem
     else:
         session.choose(model)
     st.rerun()
+
+
+def _drop(file_id: str) -> None:
+    """Let the server forget an uploaded file, which it would keep as long as the session."""
+    if context := get_script_run_ctx():
+        manager: Any = context.uploaded_file_mgr
+        manager.remove_file(context.session_id, file_id)

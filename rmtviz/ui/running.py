@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rmtviz import datasets, evaluation, networks, pruning, tradeoff, trial
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
-from rmtviz.evaluation import Evaluation
+from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.networks import MLP, Network
 from rmtviz.pruning import Factors, PruningPlan, Size
 from rmtviz.tradeoff import Curve
@@ -71,6 +71,11 @@ def pruned(run: Running, plan: PruningPlan) -> Evaluation:
             run.choice(checkpoint(run.model, plan)), run.samples("selection")
         ),
     )
+
+
+def paired(run: Running, plan: PruningPlan) -> Paired:
+    """Return how the pruned network differs from the whole one, on the selection images."""
+    return evaluation.compare(whole(run), pruned(run, plan), run.samples("selection").labels)
 
 
 def sizes(model: Model, plan: PruningPlan) -> tuple[Size, Size]:

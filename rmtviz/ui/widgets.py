@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
         key,
         format_func=lambda option: say(f"choice.{option}.title"),
         required=True,
+        wrap=True,
         help=say(f"choice.{key}_help"),
     )
     made = table[name]
@@ -74,6 +75,26 @@ def layer(analysis: Analysis) -> LayerAnalysis:
         ),
     )
     return analysis[name]
+
+
+def short_names(names: Sequence[str]) -> Mapping[str, str]:
+    """Return the names without the dotted parts with which all of them begin and end."""
+    parts = {name: name.split(".") for name in names}
+    start = stop = 0
+    if len(parts) > 1:
+        shortest = min(map(len, parts.values()))
+        while start < shortest - 1 and len({each[start] for each in parts.values()}) == 1:
+            start += 1
+        while (
+            stop < shortest - 1 - start and len({each[-1 - stop] for each in parts.values()}) == 1
+        ):
+            stop += 1
+    return {name: ".".join(each[start : len(each) - stop]) for name, each in parts.items()}
+
+
+def name_width(names: Iterable[str]) -> int:
+    """Return the width in pixels of a table's column of names."""
+    return min(180, max(52, 20 + 8 * max(map(len, names), default=0)))
 
 
 def chart(figure: figures.Figure, name: str, alt: str) -> None:

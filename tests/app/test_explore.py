@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rmtviz import figures, verdict
+from rmtviz.figures import base
 from rmtviz.fits import BEMA, KritchmanNadler
 from rmtviz.tokens import LIGHT
 from rmtviz.ui.library import sample
@@ -84,7 +85,7 @@ def test_edges_and_cut_stand_where_the_fit_puts_them(visit, clean):
     figure, layer = visit().figure("spectrum"), clean["0"]
     np.testing.assert_allclose(edges(figure), layer.edges)
     assert cut(figure) == pytest.approx(layer.cut)
-    assert say("figure.cut", cut=layer.cut) in chart_words(figure)
+    assert say("figure.cut", cut=base.number(layer.cut)) in chart_words(figure)
     assert say("figure.far", far=len(spikes(figure)["x"])) in chart_words(figure)
 
 

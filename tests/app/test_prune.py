@@ -165,7 +165,10 @@ def test_a_network_from_elsewhere_is_tested_on_the_other_half(visit, network, pa
 
 def test_the_activation_can_be_chosen_and_is_not_carried_to_another_network(prune):
     def says(activation):
-        label = say("prune.runs", activation=activation, inputs="unit")
+        names = {key: say(f"prune.{key}") for key in (f"activation.{activation}", "inputs.unit")}
+        label = say(
+            "prune.runs", **dict(zip(("activation", "inputs"), names.values(), strict=True))
+        )
         return label in [block.proto.popover.label for block in prune.at.get("popover")]
 
     assert says("relu")
@@ -271,3 +274,10 @@ def test_ranks_of_layers_that_turn_out_to_be_one_are_let_go(visit, packed):
     prune.press("prune.pairs_one")
     assert set(cuts(prune)) == {"fc", "out"}
     assert prune.metrics[ACCURACY]
+
+
+def test_a_network_that_guesses_is_not_judged_by_its_guesses(visit):
+    page = visit(model="untrained").go("prune")
+    assert "always names the same class" in page.words
+    assert page.figure("error-against-rank")
+    assert cuts(page)["0"][1] == say("reason.none_above")

@@ -7,7 +7,7 @@ import pytest
 
 from rmtviz import formats, verdict
 from rmtviz.fits import BEMA
-from rmtviz.ui import session
+from rmtviz.ui import session, widgets
 from rmtviz.ui.library import SAMPLES
 from rmtviz.words import say
 
@@ -112,7 +112,10 @@ def test_a_file_without_layers_says_so(visit, packed):
     content = packed({"running_mean": np.ones(5, np.float32)})
     visitor = visit().upload("buffers.safetensors", content)
     assert say("verdict.model_empty") in visitor.words
-    assert say("verdict.model_empty") in visitor.go("prune").words
+    assert visitor.at.expander[0].proto.expanded  # the reasons are not hidden
+    prune = visitor.go("prune")
+    assert say("verdict.model_empty") in prune.words
+    assert say("prune.empty") in prune.words
     visitor.go("train")
 
 
@@ -161,3 +164,28 @@ def test_the_verdict_is_that_of_the_library(visit, network, packed):
 
     expected = analyze(formats.read(content), BEMA())
     assert visitor.at.subheader[0].value == verdict.of_model(expected)
+
+
+def test_long_names_are_told_apart_in_the_tables(visit, packed):
+    names = [f"model.layers.{i}.mlp.weight" for i in range(3)]
+    noise = np.random.default_rng(0)
+    arrays = {name: noise.standard_normal((30, 40)).astype(np.float32) for name in names}
+    visitor = visit().upload("deep.npz", packed(arrays, "npz"))
+    assert list(visitor.at.dataframe(key="layer_map").value["name"]) == ["0", "1", "2"]
+    assert list(visitor.go("prune").at.dataframe(key="cut_map").value["name"]) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["0", "2", "4"], ["0", "2", "4"]),
+        (["fc"], ["fc"]),
+        (["a.b.fc"], ["a.b.fc"]),
+        (["net.fc1", "net.fc2"], ["fc1", "fc2"]),
+        (["net.1.fc", "net.2.fc", "net.2.out"], ["1.fc", "2.fc", "2.out"]),
+        (["a", "a.b"], ["a", "a.b"]),
+        (["a.a", "a.a.a"], ["a", "a.a"]),
+    ],
+)
+def test_what_names_share_is_left_out(names, short):
+    assert list(widgets.short_names(names).values()) == short

@@ -127,6 +127,7 @@ def test_a_wrong_file_gets_a_sentence_and_nothing_is_fetched_for_it(page: Page):
     text = b"# Read me\n![badge](https://example.org/badge.svg) <img src=//example.org/x.png>\n"
     upload(page, "README.md", text)
     alert = page.get_by_role("alert").filter(has_text="README.md")
+    expect(page.locator("input[type=file]")).to_have_count(0)  # nothing lies over the answer
     expect(alert).to_contain_text("is text and no file of weights")
     expect(alert).to_contain_text("![badge](https://example.org/badge.svg)")
     expect(alert.locator("img")).to_have_count(0)

@@ -1,5 +1,6 @@
 """`rmtviz analyze`: a table or JSON on stdout, refusals as two lines on stderr and exit code 2."""
 
+import io
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ from rmtviz.cli import main, parse
 from rmtviz.cli.show import columns, progress
 from rmtviz.errors import BadOption
 from rmtviz.fits import BEMA, METHODS, KritchmanNadler
+from rmtviz.rules import RULES
+from rmtviz.version import __version__
 from rmtviz.words import say
 
 ROOT = Path(__file__).parents[2]
@@ -232,6 +235,45 @@ def test_no_bar_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
         for step in range(5):
             tick(step, 4)
     assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_bar_is_drawn_on_a_terminal_and_gives_the_line_back(monkeypatch, left: bool) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    bar = progress("Working", left=left)
+    bar.began -= 2  # seconds
+    with bar as tick:
+        tick(1, 4)
+        bar.clear()
+        tick(4, 4)
+    drawn = stream.getvalue()
+    assert "Working" in drawn
+    assert drawn.endswith("\n") or "\x1b[K" in drawn[drawn.rindex("100%") :]
+    assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_help_names_every_rule() -> None:
+    words = CliRunner().invoke(main, ["prune", "--help"]).output
+    assert [name for name in RULES if name not in " ".join(words.split())] == []
+
+
+def test_it_can_be_run_as_a_module(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rmtviz", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, f"rmtviz, version {__version__}\n")
 
 
 def program(*arguments: object, **options) -> subprocess.CompletedProcess[str]:

@@ -31,6 +31,7 @@ def test_accuracy_loss_and_predictions_are_those_of_the_definition():
     assert found.predictions.tolist() == [0, 1, 0, 0]
     assert found.accuracy == 0.5
     assert found.never_predicted == (2,)
+    assert found.commonest == 0.5
     assert found.standard_error == 0.25
     assert (found.dataset, found.split, found.samples) == ("made", "test", 4)
     assert (found.activation, found.inputs) == ("relu", "raw")

@@ -333,3 +333,17 @@ def test_the_loss_curve_is_bounded(registry, monkeypatch):
     run = registry.submit(RECIPE)
     state(run, "done")
     assert 5 <= len(run.snapshot.losses) <= 10
+
+
+def test_a_click_is_answered_when_the_run_has_followed_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "PATIENCE", 60.0)
+    run = jobs.Run("run-x", Training(), tmp_path)
+    run._tell(state="running")
+    follows = threading.Timer(0.05, lambda: run._tell(state="paused"))
+    follows.start()
+    run.pause()
+    assert run.snapshot.state == "paused"
+    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    run.go_on()  # nobody follows, and nobody waits
+    assert run.snapshot.state == "paused"
+    follows.join()

@@ -257,7 +257,13 @@ def test_data_of_another_kind_are_refused_with_both_numbers():
 @pytest.fixture(scope="module")
 def trained():
     """Small networks, each trained with its own activation and inputs, without their records."""
-    pairs = [("tanh", "standard"), ("relu", "unit"), ("identity", "raw"), ("elu", "symmetric")]
+    pairs = [
+        ("tanh", "standard"),
+        ("relu", "unit"),
+        ("identity", "raw"),
+        ("elu", "symmetric"),
+        ("silu", "standard"),
+    ]
     found = {}
     for activation, inputs in pairs:
         recipe = Training(

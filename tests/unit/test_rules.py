@@ -49,7 +49,8 @@ def layer(values: list[float], spikes: int | None = None, status: Status = Statu
 
 @pytest.mark.parametrize(("spikes", "rank"), [(0, 1), (1, 1), (2, 2), (4, 4)])
 def test_noise_edge_keeps_the_spikes_and_at_least_one(spikes: int, rank: int) -> None:
-    assert NoiseEdge()(layer([4.0, 3.0, 2.0, 1.0], spikes)) == Keep(rank, "noise_edge")
+    reason = "noise_edge" if spikes else "none_above"
+    assert NoiseEdge()(layer([4.0, 3.0, 2.0, 1.0], spikes)) == Keep(rank, reason)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
@@ -233,8 +234,8 @@ def test_shrinkage_drops_spikes_that_shrink_to_nothing() -> None:
 
 
 def test_shrinkage_keeps_the_largest_where_all_shrink_to_nothing() -> None:
-    assert Shrinkage()(wide([*BULK, 0.4, 0.3, 0.2, 0.1], spikes=0)) == Keep(1, "shrinkage")
-    assert Shrinkage()(wide([*BULK, 0.4, 0.3, 0.2, 0.1], spikes=2)) == Keep(1, "shrinkage")
+    assert Shrinkage()(wide([*BULK, 0.4, 0.3, 0.2, 0.1], spikes=0)) == Keep(1, "none_above")
+    assert Shrinkage()(wide([*BULK, 0.4, 0.3, 0.2, 0.1], spikes=2)) == Keep(1, "none_above")
 
 
 def test_screenot_keeps_what_is_above_its_threshold() -> None:

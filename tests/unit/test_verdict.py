@@ -9,6 +9,7 @@ import pytest
 from rmtviz import analysis, verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.decomposition import Model
+from rmtviz.evaluation import Evaluation
 from rmtviz.fits import BEMA, Bulk, Law, MPFit, Status
 from rmtviz.layers import Layer
 from rmtviz.marchenko_pastur import MarchenkoPastur
@@ -107,3 +108,23 @@ def test_verdicts_of_a_real_analysis_name_no_missing_value() -> None:
     for each in result:
         sentences += [verdict.of_layer(each), verdict.of_fit(each), verdict.of_range(each)]
     assert not [text for text in sentences if re.search(r"None(?! of)|\bnan\b|[{}]", text)]
+
+
+def test_one_layer_is_not_spoken_of_as_many() -> None:
+    assert verdict.of_model(model(layer(law=Law.NO))) == " ".join(
+        (
+            say("verdict.model_one", layers=1, of=1, bulk=18, directions=20, share=0.9),
+            say("verdict.model_poor_one"),
+        )
+    )
+    unfitted = layer(status=Status.NO_BULK, ranks={"a": None})
+    assert verdict.of_model(model(unfitted)) == say("verdict.model_unfitted_one")
+
+
+@pytest.mark.parametrize(("accuracy", "said"), [(0.11, True), (0.125, True), (0.98, False)])
+def test_a_network_that_only_guesses_is_told_so(accuracy: float, said: bool) -> None:
+    found = Evaluation(
+        "mnist", "selection", 5000, accuracy, 2.3, np.zeros(5000), (), "relu", "unit", 0.1135
+    )
+    assert bool(verdict.of_guessing(found)) is said
+    assert not said or "11.35%" in verdict.of_guessing(found)

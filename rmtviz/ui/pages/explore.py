@@ -19,14 +19,17 @@ def table(analysis: Analysis) -> None:
         if rows:
             st.session_state["layer"] = analysis.layers[rows[0]].name
 
+    names = widgets.short_names([layer.name for layer in analysis])
     columns = {
-        "name": st.column_config.TextColumn(say("explore.column.layer"), width=64),
-        "shape": st.column_config.TextColumn(say("explore.column.shape"), width=92),
+        "name": st.column_config.TextColumn(
+            say("explore.column.layer"), width=widgets.name_width(names.values())
+        ),
+        "shape": st.column_config.TextColumn(say("explore.column.shape"), width=88),
         "spectrum": st.column_config.BarChartColumn(
             say("explore.column.spectrum"),
             help=say("explore.column.spectrum_help"),
             color="gray",
-            width=110,
+            width=100,
         ),
         "random": st.column_config.TextColumn(
             say("explore.column.random"),
@@ -35,14 +38,14 @@ def table(analysis: Analysis) -> None:
             width=96,
         ),
         "ranks": st.column_config.TextColumn(
-            say("explore.column.ranks"), help=say("explore.column.ranks_help"), width=96
+            say("explore.column.ranks"), help=say("explore.column.ranks_help"), width=92
         ),
         "law": st.column_config.TextColumn(
-            say("explore.column.law"), help=say("explore.column.law_help"), width=84
+            say("explore.column.law"), help=say("explore.column.law_help"), width=80
         ),
     }
     st.dataframe(
-        [row(layer) for layer in analysis],
+        [row(layer) | {"name": names[layer.name]} for layer in analysis],
         column_config=columns,
         hide_index=True,
         key="layer_map",
@@ -115,7 +118,8 @@ def skipped(analysis: Analysis) -> None:
     """List every tensor that was not analysed, with its reason."""
     if not analysis.skipped:
         return
-    with st.expander(say("explore.skipped", count=len(analysis.skipped))):
+    title = say("explore.skipped", count=len(analysis.skipped))
+    with st.expander(title, expanded=not analysis.layers):
         st.dataframe(
             [
                 {
@@ -142,6 +146,7 @@ def views(model: Model) -> str:
         "view",
         format_func=lambda name: say(f"explore.view_{name}"),
         required=True,
+        wrap=True,
         help=say("explore.view_help"),
     )
 
@@ -178,3 +183,4 @@ if analysis.layers:
         words(layer)
     numbers(layer)
 skipped(analysis)
+del model  # callbacks hold the names of this page and outlive a closed tab; a model must not

@@ -20,7 +20,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     plan = plans.plan(analysis, rule)
     cutting.steps(model.digest)
 if not analysis.layers:
-    st.info(verdict.of_model(analysis))
+    st.info(say("prune.empty"), title=verdict.of_model(analysis), icon=":material/info:")
     st.stop()
 head = st.container()
 left, right = st.columns([11, 9], gap="medium")
@@ -32,9 +32,10 @@ with left:
 before, after = running.sizes(model, plan)
 runs = run if isinstance(run, Running) else None
 read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
+paired = running.paired(runs, plan) if runs else None
 with head:
     st.subheader(verdict.of_plan(before, after, read), anchor=False)
-    cutting.numbers(before, after, read)
+    cutting.numbers(before, after, read, paired)
 with left:
     if isinstance(run, Running):
         cutting.curve(run, analysis, layer, plan[layer].rank_after)
