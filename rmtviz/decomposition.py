@@ -19,7 +19,7 @@ from rmtviz.fits.base import screen
 from rmtviz.fits.dyson import equalised
 from rmtviz.layers import Layer
 from rmtviz.parallel import Room, threads
-from rmtviz.spectrum import BLOCK, Gram, NotFiniteError, Spectrum
+from rmtviz.spectrum import BLOCK, DOUBLE, Gram, NotFiniteError, Spectrum
 
 MEMORY = 3 * 2**28
 """Bytes that all layers at work may take together. A layer that needs more is worked on alone."""
@@ -71,6 +71,7 @@ class Spectra:
                     "shape": list(item.layer.shape),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
+                    "precision": item.spectrum.precision,
                     "entries": asdict(item.entries) if item.entries else None,
                     "equalised": _spectrum_dict(item.equalised),
                 }
@@ -86,7 +87,7 @@ class Spectra:
         for entry in record["layers"]:
             shape = (entry["shape"][0], entry["shape"][1])
             layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape)
-            spectrum = Spectrum(entry["singular_values"], shape)
+            spectrum = Spectrum(entry["singular_values"], shape, entry.get("precision", DOUBLE))
             entries = Entries(**entry["entries"]) if entry.get("entries") else None
             other = entry.get("equalised")
             equalised = other and Spectrum(other["singular_values"], tuple(other["shape"]))

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,9 @@ Array = NDArray[np.float64]
 
 BLOCK = 2**20
 """So many entries of a matrix are converted to float64 at a time, or an eighth of a Gram matrix."""
+
+DOUBLE = 2.0**-52
+"""The relative rounding ε of float64."""
 
 TINY = 1e-12
 """Where an eigenvalue is this share of the largest, the Gram matrix has lost its digits."""
@@ -34,12 +38,15 @@ class NotFiniteError(ValueError):
 class Spectrum:
     """All p singular values of an m × n' matrix: descending, float64, read-only.
 
+    `precision` is the relative rounding ε of the numbers in which the matrix is stored.
+
     Raises:
         ValueError: not p values, or values that are negative, not finite or not descending.
     """
 
     values: Array
     shape: tuple[int, int]
+    precision: float = DOUBLE
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
@@ -80,7 +87,8 @@ class Spectrum:
         full = wide.astype(np.float64)
         full /= unit or 1.0
         values = np.asarray(np.linalg.svd(full, compute_uv=False), dtype=np.float64)
-        return cls(unit * values, (matrix.shape[0], matrix.shape[1]))
+        shape = (int(matrix.shape[0]), int(matrix.shape[1]))
+        return cls(unit * values, shape, _precision(matrix))
 
     @classmethod
     def gaussian(
@@ -128,8 +136,15 @@ class Spectrum:
 
     @property
     def hard_rank(self) -> int:
-        """The number of values above rounding: s > s₁ · n · 2⁻⁵²."""
-        return int(np.count_nonzero(self.values > self.values[0] * self.n * 2.0**-52))
+        """The number of values above the rounding of the numbers in which the matrix is stored.
+
+        Rounding to a relative precision ε adds noise of at most ε/2 of each entry, whose largest
+        value is about ½ ε ‖W‖_F (1/√p + 1/√n); in float64 the decomposition's own rounding, s₁ n ε,
+        is larger.
+        """
+        sides = 1 / math.sqrt(self.p) + 1 / math.sqrt(self.n)
+        stored = self.precision * math.sqrt(self.energy) * sides / 2
+        return int(np.count_nonzero(self.values > max(stored, self.values[0] * self.n * DOUBLE)))
 
     def singular(self, eigenvalue: float) -> float:
         """Return the singular value √(n λ) of an eigenvalue λ."""
@@ -143,26 +158,35 @@ class Gram:
     values: Array
     unit: float
     shape: tuple[int, int]
+    precision: float
 
     @classmethod
     def of(cls, matrix: NDArray[np.floating]) -> "Gram":
         """Return the Gram matrix of a real matrix, in float64. Raises what `Spectrum.of` raises."""
         wide = _wide(matrix)
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        values = _gram(wide, 1.0)
+        values, precision = _gram(wide, 1.0), _precision(matrix)
         if 1e-200 < values.diagonal().max() < 1e200:
-            return cls(values, 1.0, shape)
+            return cls(values, 1.0, shape, precision)
         unit = _unit(wide)  # entries that are not finite, or whose squares overflow or vanish
-        return cls(_gram(wide, unit) if unit else values, unit, shape)
+        return cls(_gram(wide, unit) if unit else values, unit, shape, precision)
 
     def spectrum(self) -> Spectrum | None:
         """Return what `Spectrum.by_gram` returns. Once: the matrix is overwritten."""
         if self.unit == 0:
-            return Spectrum(np.zeros(min(self.shape)), self.shape)
+            return Spectrum(np.zeros(min(self.shape)), self.shape, self.precision)
         squares = blas.eigenvalues(self.values)[::-1]
         if squares[-1] <= TINY * squares[0]:
             return None
-        return Spectrum(self.unit * np.sqrt(squares), self.shape)
+        return Spectrum(self.unit * np.sqrt(squares), self.shape, self.precision)
+
+
+def _precision(matrix: NDArray[np.floating]) -> float:
+    """Return the relative rounding ε of a matrix's numbers; that of float64 for whole numbers."""
+    try:
+        return float(ml_dtypes.finfo(matrix.dtype).eps)
+    except ValueError:
+        return DOUBLE
 
 
 def _wide(matrix: NDArray[np.floating]) -> NDArray[np.floating]:

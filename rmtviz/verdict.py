@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import Law, Status
+from rmtviz.fits.base import null_band
 from rmtviz.pruning import Size
 from rmtviz.words import say
 
@@ -32,7 +33,23 @@ def of_fit(layer: LayerAnalysis) -> str:
     """Return how good the fit is and what follows for somebody who wants to cut."""
     if layer.law is None:
         return say(f"advice.{layer.status}")
-    return say(f"law.{layer.law}", ks=layer.ks)
+    band = null_band(layer.shown.p - (layer.spikes or 0))
+    return say(f"law.{layer.law}", ks=layer.ks, band=band)
+
+
+def of_noise(layer: LayerAnalysis) -> tuple[str, ...]:
+    """Return what the entries say about the noise: what the fit did about it, and what it could."""
+    entries, words = layer.entries, []
+    if layer.scaled:
+        words.append(say("verdict.noise_scaled"))
+    if layer.corrected and entries:
+        words.append(say("verdict.noise_corrected", kurtosis=entries.kurtosis))
+    elif entries and entries.extreme and not layer.scaled:
+        words.append(say("verdict.noise_extreme", kurtosis=entries.kurtosis))
+    if entries and entries.uneven and layer.bulk and not layer.scaled:
+        rows, columns = entries.row_spread, entries.column_spread
+        words.append(say("verdict.noise_uneven", rows=rows, columns=columns))
+    return tuple(words)
 
 
 def ranks(layer: LayerAnalysis) -> str:

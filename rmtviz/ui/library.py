@@ -67,25 +67,25 @@ class Model:
 
     def view(self, name: str) -> Spectra:
         """Return the spectra of a view, one of `VIEWS`; those of the weights come at once."""
-        if name == "weights" or self.initial is None:
+        if name == "weights" or self.load_initial is None:
             return self.spectra
+        return self.memo(("view", name), lambda: decompose(self.weights(name), equalise=True))
+
+    def weights(self, view: str) -> Checkpoint:
+        """Return what of the weights a view shows."""
         start = self.initial
-        return self.memo(("view", name), lambda: decompose(self._seen(name, start), equalise=True))
+        if view == "weights" or start is None:
+            return self.checkpoint
+        return start if view == "initial" else self.checkpoint.minus(start)
 
     def analysed(self, method: Method, view: str = "weights") -> Analysis:
         """Return the fits of the model's layers by a method."""
 
         def make() -> Analysis:
-            weights = self._seen(view, self.initial) if method.needs_matrix else None
+            weights = self.weights(view) if method.needs_matrix else None
             return analysis.fit(self.view(view), method, weights)
 
         return self.memo(("analysed", method, view), make)
-
-    def _seen(self, view: str, start: Checkpoint | None) -> Checkpoint:
-        """Return the weights of a view."""
-        if view == "weights" or start is None:
-            return self.checkpoint
-        return start if view == "initial" else self.checkpoint.minus(start)
 
 
 class Library:

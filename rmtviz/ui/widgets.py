@@ -44,13 +44,11 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
     The words are the catalogue's: `choice.NAME.title`, `choice.NAME.help`, `choice.NAME.KNOB`.
     """
     name = links.choice(
-        st.segmented_control,
+        st.selectbox,
         say(f"choice.{key}"),
         list(table),
         key,
         format_func=lambda option: say(f"choice.{option}.title"),
-        required=True,
-        wrap=True,
         help=say(f"choice.{key}_help"),
     )
     made = table[name]

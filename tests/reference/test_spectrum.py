@@ -142,3 +142,13 @@ def test_quantities_of_a_spectrum() -> None:
     assert s.eigenvalues == pytest.approx(np.linalg.eigvalsh(w @ w.T / 80)[::-1], rel=1e-9)
     assert s.singular(s.eigenvalues[0]) == pytest.approx(s.values[0])
     assert Spectrum.of(w.T).n == 80
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, ml_dtypes.bfloat16, np.float64])
+def test_rounding_of_stored_numbers_is_no_rank(dtype) -> None:
+    rng = np.random.default_rng(0)
+    low = rng.normal(size=(80, 6)) @ rng.normal(size=(6, 120))
+    full = rng.normal(size=(80, 120))
+    assert Spectrum.of(low.astype(dtype)).hard_rank == 6
+    assert Spectrum.of(full.astype(dtype)).hard_rank == 80
+    assert Spectrum.of(low.T.astype(dtype)).precision == float(ml_dtypes.finfo(dtype).eps)

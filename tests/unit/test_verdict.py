@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from rmtviz import analysis, verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.decomposition import Model
+from rmtviz.entries import Entries
 from rmtviz.evaluation import Evaluation
 from rmtviz.fits import BEMA, Bulk, Law, MPFit, Status
+from rmtviz.fits.base import null_band
 from rmtviz.layers import Layer
 from rmtviz.marchenko_pastur import MarchenkoPastur
 from rmtviz.spectrum import Spectrum
@@ -59,7 +62,7 @@ def test_a_layer_without_a_fit_says_why_and_what_to_do(status: Status) -> None:
 
 @pytest.mark.parametrize("law", Law)
 def test_a_fit_says_how_good_it_is(law: Law) -> None:
-    assert verdict.of_fit(layer(law=law)) == say(f"law.{law}", ks=0.04)
+    assert verdict.of_fit(layer(law=law)) == say(f"law.{law}", ks=0.04, band=null_band(18))
 
 
 @pytest.mark.parametrize(
@@ -128,3 +131,25 @@ def test_a_network_that_only_guesses_is_told_so(accuracy: float, said: bool) -> 
     )
     assert bool(verdict.of_guessing(found)) is said
     assert not said or "11.35%" in verdict.of_guessing(found)
+
+
+@pytest.mark.parametrize(
+    ("entries", "key"),
+    [
+        (Entries(0.0, 0.0, 0.0), None),
+        (Entries(3.0, 0.0, 0.0), "noise_corrected"),
+        (Entries(40.0, 0.0, 0.0), "noise_extreme"),
+        (Entries(0.0, 0.1, 0.9), "noise_uneven"),
+    ],
+)
+def test_entries_that_the_law_does_not_know_are_named(entries: Entries, key: str | None) -> None:
+    said = verdict.of_noise(replace(layer(), entries=entries))
+    opening = say(f"verdict.{key}", kurtosis=0, rows=0, columns=0)[:30] if key else None
+    assert [words[:30] for words in said] == ([opening] if key else [])
+
+
+def test_a_fit_of_the_equalised_matrix_says_so_and_needs_no_other_excuse() -> None:
+    found = layer()
+    fit = replace(found.fit, equalised=found.spectrum)
+    said = verdict.of_noise(replace(found, fit=fit, entries=Entries(40.0, 0.9, 0.9)))
+    assert said == (say("verdict.noise_scaled"),)

@@ -156,7 +156,7 @@ def test_every_status_has_its_sentences(status: Status) -> None:
 
 @pytest.mark.parametrize("law", Law)
 def test_every_judgement_has_its_words(law: Law) -> None:
-    assert say(f"law.{law}", ks=0.123)
+    assert say(f"law.{law}", ks=0.123, band=0.01)
     assert say(f"cli.word.{law}")
 
 

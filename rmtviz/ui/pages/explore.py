@@ -6,7 +6,7 @@ import streamlit as st
 from rmtviz import figures, verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import METHODS
-from rmtviz.ui import links, models, session, widgets
+from rmtviz.ui import links, measures, models, session, widgets
 from rmtviz.ui.library import VIEWS, Model
 from rmtviz.words import say
 
@@ -100,7 +100,11 @@ def words(layer: LayerAnalysis) -> None:
     with st.container(border=True):
         st.markdown(say("explore.verdict_head", layer=widgets.plain(layer.name)))
         st.markdown(f"**{verdict.of_layer(layer)}**")
-        for sentence in (verdict.of_range(layer), verdict.of_fit(layer)):
+        for sentence in (
+            verdict.of_range(layer),
+            verdict.of_fit(layer),
+            *verdict.of_noise(layer),
+        ):
             if sentence:
                 st.markdown(sentence)
         if layer.below:
@@ -182,5 +186,6 @@ if analysis.layers:
         table(analysis)
         words(layer)
     numbers(layer)
+    measures.draw(model, layer.name, method, view)
 skipped(analysis)
 del model  # callbacks hold the names of this page and outlive a closed tab; a model must not
