@@ -44,7 +44,7 @@ class Entries:
     def of(cls, matrix: NDArray[np.floating]) -> "Entries":
         """Return the numbers of a finite matrix (m × n'), read once in blocks of rows."""
         moments = _Moments.of(matrix, 1.0)
-        if not 0 < moments.variance < math.inf or not 0 < moments.fourth < math.inf:
+        if not 1e-120 < moments.variance < 1e120:  # else fourth powers could leave the range
             peak = max(float(np.abs(block).max()) for block in _blocks(matrix))
             moments = _Moments.of(matrix, peak or 1.0)
         m, n = matrix.shape
@@ -101,14 +101,15 @@ class _Moments:
                     total[1] += part.sum(axis=0)
                 cubes += float(np.vdot(square, block))
                 fourths += float(np.vdot(square, square))
-            mean = float(sums[0].sum()) / (m * n)
+            mean = np.float64(sums[0].sum() / (m * n))
             rows, columns = (
                 (square - 2 * mean * total) / count + mean**2
                 for total, square, count in zip(sums, squares, (n, m), strict=True)
             )
-            second = float(squares[0].sum()) / (m * n)
+            second = np.float64(squares[0].sum() / (m * n))
             fourth = fourths / (m * n) - 4 * mean * cubes / (m * n) + 6 * mean**2 * second
-            return cls(mean, second - mean**2, fourth - 3 * mean**4, rows, columns)
+            variance, fourth = second - mean**2, fourth - 3 * mean**4
+        return cls(float(mean), float(variance), float(fourth), rows, columns)
 
 
 def _blocks(matrix: NDArray[np.floating]) -> Iterator[Array]:

@@ -184,7 +184,7 @@ class Gram:
 def _precision(matrix: NDArray[np.floating]) -> float:
     """Return the relative rounding ε of a matrix's numbers; that of float64 for whole numbers."""
     try:
-        return float(ml_dtypes.finfo(matrix.dtype).eps)
+        return float(ml_dtypes.finfo(matrix.dtype).eps)  # type: ignore[no-untyped-call]
     except ValueError:
         return DOUBLE
 
