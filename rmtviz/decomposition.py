@@ -67,6 +67,7 @@ class Spectra:
                     "kind": item.layer.kind,
                     "tensors": list(item.layer.tensors),
                     "shape": list(item.layer.shape),
+                    **({"part": list(item.layer.part)} if item.layer.part else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "entries": asdict(item.entries) if item.entries else None,
@@ -83,7 +84,8 @@ class Spectra:
         found = []
         for entry in record["layers"]:
             shape = (entry["shape"][0], entry["shape"][1])
-            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape)
+            part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
+            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape, part)
             spectrum = Spectrum(entry["singular_values"], shape)
             entries = Entries(**entry["entries"]) if entry.get("entries") else None
             other = entry.get("equalised")
@@ -117,7 +119,8 @@ def decompose(
         spectra = run(lambda layer: _decomposed(layer, checkpoint, equalise), found)
         for layer, item in zip(found, spectra, strict=True):
             if item is None:
-                dropped += [_not_finite(name, checkpoint) for name in layer.tensors]
+                lost = (_not_finite(name, checkpoint) for name in layer.tensors)
+                dropped += [item for item in lost if item not in dropped]
             else:
                 kept.append(item)
             done += layer.parameters(checkpoint)

@@ -36,7 +36,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "net.0.bias": np.zeros(50, np.float32),
         "net.2.weight": second.astype(np.float16),
         "net.4.weight": rng.normal(size=(10, 40)).astype(np.float32),
-        "conv.weight": np.zeros((4, 3, 5, 5), np.float32),
+        "dw.weight": np.zeros((4, 1, 5, 5), np.float32),
     }
     safetensors.numpy.save_file(arrays, path)
     return path
@@ -73,7 +73,7 @@ def test_table_has_a_row_a_layer_a_verdict_and_what_was_skipped(weights: Path) -
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == say(
-        "cli.file", source="weights.safetensors", format="safetensors", parameters=7250, bytes=25000
+        "cli.file", source="weights.safetensors", format="safetensors", parameters=7050, bytes=24200
     )
     heads = lines[2].split("  ")
     assert heads[0].strip() == say("cli.column.name")
@@ -87,9 +87,9 @@ def test_table_has_a_row_a_layer_a_verdict_and_what_was_skipped(weights: Path) -
     assert verdict.of_model(analysis) in lines
     assert f"net.4: {verdict.of_layer(analysis['net.4'])}" in lines
     assert lines.index(say("cli.skipped")) == len(lines) - 3
-    assert "conv.weight" in lines[-2]
-    assert "4×3×5×5" in lines[-2]
-    assert say("skipped.convolution") in lines[-2]
+    assert "dw.weight" in lines[-2]
+    assert "4×1×5×5" in lines[-2]
+    assert say("skipped.depthwise") in lines[-2]
     assert "net.0.bias" in lines[-1]
 
 
