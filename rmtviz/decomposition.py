@@ -120,7 +120,7 @@ def decompose(
         for layer, item in zip(found, spectra, strict=True):
             if item is None:
                 lost = (_not_finite(name, checkpoint) for name in layer.tensors)
-                dropped += [item for item in lost if item not in dropped]
+                dropped += [gone for gone in lost if gone not in dropped]
             else:
                 kept.append(item)
             done += layer.parameters(checkpoint)

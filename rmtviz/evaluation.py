@@ -4,13 +4,14 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtviz.datasets import Samples
 from rmtviz.errors import CannotRun, DataRefused
-from rmtviz.networks import Network
+from rmtviz.networks import Runner
 
 Z95 = 1.959963984540054
 """The 0.975 quantile of the normal law."""
@@ -44,7 +45,7 @@ class Evaluation:
         return math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
 
 
-def evaluate(network: Network, samples: Samples) -> Evaluation:
+def evaluate(network: Runner, samples: Samples) -> Evaluation:
     """Return what the network makes of the samples.
 
     Raises:
@@ -125,13 +126,13 @@ class Latency:
     high: float
 
 
-def latency(network: Network, images: NDArray[np.uint8], batch: int) -> Latency:
+def latency(network: Runner, images: NDArray[Any], batch: int) -> Latency:
     """Return how long the network takes for the first `batch` images."""
     return latencies({"": network}, images, batch)[""]
 
 
 def latencies(
-    networks: Mapping[str, Network], images: NDArray[np.uint8], batch: int
+    networks: Mapping[str, Runner], images: NDArray[Any], batch: int
 ) -> Mapping[str, Latency]:
     """Return how long each network takes for the first `batch` images (N, pixels).
 

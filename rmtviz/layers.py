@@ -91,7 +91,8 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = list(checkpoint.left_out)
     taken = {name for pair in pairs.values() for name in pair}
     rest = {name: t for name, t in checkpoint.tensors.items() if name not in taken}
-    known = _kinds(checkpoint, rest)
+    others = _others(checkpoint)
+    known = _kinds(checkpoint, {name: t for name, t in rest.items() if name not in others})
     convolved = {name: rest[name].shape for name in rest if known.get(name) == "convolution"}
     outputs = [KINDS[kind].shape(rest[name].shape)[0] for name, kind in known.items()]
     ordered = {name: convolved[name] for name in sorted(convolved, key=natural)}
@@ -100,7 +101,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     for name, tensor in rest.items():
         kind = known.get(name)
         count = groups.get(name, 1) if name in convolved else 1
-        reason = None if kind else _reason(name, tensor)
+        reason = None if kind else _reason(name, tensor) or others.get(name)
         if count > 1 and tensor.shape[1] == 1:
             reason = "depthwise"
         if reason or kind is None:
@@ -179,6 +180,13 @@ def told_kinds(checkpoint: Checkpoint) -> Mapping[str, str]:
     record = checkpoint.about.get("kinds")
     entries = record.items() if isinstance(record, dict) else ()
     return {name: kind for name, kind in entries if type(kind) is str}
+
+
+def _others(checkpoint: Checkpoint) -> Mapping[str, str]:
+    """Return the reasons on record, by name, why tensors that look like layers are none."""
+    record = checkpoint.about.get("others")
+    entries = record.items() if isinstance(record, dict) else ()
+    return {name: reason for name, reason in entries if reason in ("embedding", "constant")}
 
 
 def _groups(checkpoint: Checkpoint) -> Mapping[str, int]:

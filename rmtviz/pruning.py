@@ -221,6 +221,13 @@ def apply(
     return pruned.with_about(kinds=kinds) if kinds or "kinds" in checkpoint.about else pruned
 
 
+def at_rank(checkpoint: Checkpoint, layer: Layer, known: Factors, rank: int) -> Checkpoint:
+    """Return the checkpoint with one layer cut to a rank, dense, from its factors."""
+    cut = LayerCut(layer.name, len(known.values), rank, 0, 0, "dense", None, "chosen")
+    one = PruningPlan(checkpoint.digest, "", "", (cut,))
+    return apply(checkpoint, one, {layer.name: known})
+
+
 def error(
     layer: LayerAnalysis,
     rank: int,

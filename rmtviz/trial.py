@@ -15,7 +15,7 @@ from rmtviz import evaluation, layers, pruning
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import Evaluation, Latency, Paired
-from rmtviz.networks import MLP
+from rmtviz.networks import Choice
 from rmtviz.pruning import Factors, PruningPlan
 
 CONTROLS = ("learnt", "bulk", "fresh")
@@ -40,7 +40,7 @@ class Trial:
 def run(
     checkpoint: Checkpoint,
     plan: PruningPlan,
-    choice: MLP,
+    choice: Choice,
     samples: Samples,
     known: Mapping[str, Factors] | None = None,
 ) -> Trial:

@@ -1,15 +1,72 @@
 """How a checkpoint becomes something that runs, by name: a choice, called with the checkpoint.
 
-To add one: a file beside this one with a frozen choice whose call returns a `Network`, and
-a line in the table. This package imports torch.
+To add one: a file beside this one with a frozen choice whose call returns a `Runner`, a line
+in the table, and the way to it in `detect`. This package imports torch.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Network, one_thread
-from rmtviz.networks.mlp import MLP, detect
+from rmtviz.checkpoint import Checkpoint
+from rmtviz.datasets import Dataset
+from rmtviz.networks import mlp
+from rmtviz.networks._choosing import best, recorded, score
+from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, Network, Runner, one_thread
+from rmtviz.networks.mlp import DETECTED_ON, MLP, SLACK
+from rmtviz.networks.onnx import ONNX
 
-NETWORKS: Mapping[str, type[MLP]] = {"mlp": MLP}
+NETWORKS: Mapping[str, type[MLP] | type[ONNX]] = {"mlp": MLP, "onnx": ONNX}
 """The kinds of network, by name."""
 
-__all__ = ["ACTIVATIONS", "INPUTS", "MLP", "NETWORKS", "Network", "detect", "one_thread"]
+__all__ = [
+    "ACTIVATIONS",
+    "INPUTS",
+    "MLP",
+    "NETWORKS",
+    "ONNX",
+    "Choice",
+    "Network",
+    "Runner",
+    "detect",
+    "one_thread",
+]
+
+
+def detect(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    foreign: bool = True,
+    *,
+    activation: str | None = None,
+    inputs: str | None = None,
+    order: tuple[str, ...] | None = None,
+) -> Choice:
+    """Return how the checkpoint is run, what it leaves open being found on selection images.
+
+    An ONNX file runs as its graph says. Else see `mlp.detect`. What is given is kept.
+
+    Raises:
+        DataRefused: the dataset's images or classes do not fit the network.
+        CannotRun, BadOption: as the choices and their calls.
+    """
+    if checkpoint.graph is not None:
+        return _graph(checkpoint, dataset, foreign, inputs)
+    return mlp.detect(
+        checkpoint, dataset, foreign, activation=activation, inputs=inputs, order=order
+    )
+
+
+def _graph(checkpoint: Checkpoint, dataset: Dataset, foreign: bool, inputs: str | None) -> ONNX:
+    """Return the choice that runs a graph, with the inputs that read the most images right."""
+    ways = recorded(checkpoint, inputs, "inputs", list(INPUTS))
+    choices = [ONNX(way, dataset.mean, dataset.std) for way in ways]
+    network = choices[0](checkpoint)
+    network.check(dataset)
+    if len(choices) == 1:
+        return choices[0]
+    some = dataset.split("selection", foreign=foreign).first(DETECTED_ON)
+    scores = {}
+    for choice in choices:
+        centre, scale = INPUTS[choice.inputs](choice.mean, choice.std)
+        scores[choice] = score(replace(network, centre=centre, scale=scale), some)
+    return best(scores, SLACK)

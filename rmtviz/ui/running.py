@@ -6,7 +6,7 @@ from rmtviz import datasets, evaluation, networks, pruning, tradeoff, trial
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation
-from rmtviz.networks import MLP, Network
+from rmtviz.networks import Choice, Runner
 from rmtviz.pruning import Factors, PruningPlan, Size
 from rmtviz.tradeoff import Curve
 from rmtviz.trial import Trial
@@ -18,8 +18,8 @@ class Running:
     """A model that runs: its network, the choice that made it, and the data it is judged on."""
 
     model: Model
-    choice: MLP
-    network: Network
+    choice: Choice
+    network: Runner
     dataset: Dataset
     foreign: bool
 
