@@ -62,7 +62,7 @@ class Kind:
 
     def shape(self, shape: Shape) -> tuple[int, int]:
         """Return the sides (m, n) of the matrix that a tensor of this shape holds."""
-        moved = self._moved(shape)
+        moved = self.moved(shape)
         return moved[0], math.prod(moved[1:])
 
     def pair(self, shape: Shape, rank: int) -> tuple[Shape, Shape]:
@@ -70,7 +70,7 @@ class Kind:
 
         The first maps to r outputs and has the window, the second has a window of one place.
         """
-        outputs, inputs, *window = self._moved(shape)
+        outputs, inputs, *window = self.moved(shape)
         first = (rank, inputs, *window)
         return self._back(first), self._back((outputs, rank, *(1 for _ in window)))
 
@@ -79,11 +79,12 @@ class Kind:
         low, high = self.sides
         if len(first) != len(second) or not low <= len(first) <= high or 0 in (*first, *second):
             return None
-        (rank, *rest), (outputs, inner, *window) = self._moved(first), self._moved(second)
+        (rank, *rest), (outputs, inner, *window) = self.moved(first), self.moved(second)
         fits = self.pairs and rank == inner and set(window) <= {1}
         return self._back((outputs, *rest)) if fits else None
 
-    def _moved(self, shape: Shape) -> Shape:
+    def moved(self, shape: Shape) -> Shape:
+        """Return the sides of a tensor in the order (outputs, inputs, window…)."""
         return tuple(shape[axis] for axis in self.axes(len(shape)))
 
     def _back(self, moved: Shape) -> Shape:

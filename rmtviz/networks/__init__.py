@@ -7,19 +7,26 @@ in the table, and the way to it in `detect`. This package imports torch.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rmtviz import layers
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
-from rmtviz.networks import mlp
+from rmtviz.networks import cnn, mlp
 from rmtviz.networks._choosing import best, recorded, score
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, Network, Runner, one_thread
+from rmtviz.networks.cnn import CNN
 from rmtviz.networks.mlp import DETECTED_ON, MLP, SLACK
 from rmtviz.networks.onnx import ONNX
 
-NETWORKS: Mapping[str, type[MLP] | type[ONNX]] = {"mlp": MLP, "onnx": ONNX}
+NETWORKS: Mapping[str, type[MLP] | type[CNN] | type[ONNX]] = {
+    "mlp": MLP,
+    "cnn": CNN,
+    "onnx": ONNX,
+}
 """The kinds of network, by name."""
 
 __all__ = [
     "ACTIVATIONS",
+    "CNN",
     "INPUTS",
     "MLP",
     "NETWORKS",
@@ -40,10 +47,12 @@ def detect(
     activation: str | None = None,
     inputs: str | None = None,
     order: tuple[str, ...] | None = None,
+    layout: str | None = None,
 ) -> Choice:
     """Return how the checkpoint is run, what it leaves open being found on selection images.
 
-    An ONNX file runs as its graph says. Else see `mlp.detect`. What is given is kept.
+    An ONNX file runs as its graph says. Else see `cnn.detect` where there is a convolution,
+    and `mlp.detect` where there is none. What is given is kept.
 
     Raises:
         DataRefused: the dataset's images or classes do not fit the network.
@@ -51,6 +60,10 @@ def detect(
     """
     if checkpoint.graph is not None:
         return _graph(checkpoint, dataset, foreign, inputs)
+    if any(each.rule.window for each in layers.find(checkpoint)[0]):
+        return cnn.detect(
+            checkpoint, dataset, foreign, activation=activation, inputs=inputs, layout=layout
+        )
     return mlp.detect(
         checkpoint, dataset, foreign, activation=activation, inputs=inputs, order=order
     )
