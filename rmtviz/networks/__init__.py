@@ -72,7 +72,7 @@ def detect(
 def _graph(checkpoint: Checkpoint, dataset: Dataset, foreign: bool, inputs: str | None) -> ONNX:
     """Return the choice that runs a graph, with the inputs that read the most images right."""
     ways = recorded(checkpoint, inputs, "inputs", list(INPUTS))
-    choices = [ONNX(way, dataset.mean, dataset.std) for way in ways]
+    choices = [ONNX(way, dataset.mean, dataset.std, dataset.top) for way in ways]
     network = choices[0](checkpoint)
     network.check(dataset)
     if len(choices) == 1:
@@ -80,6 +80,6 @@ def _graph(checkpoint: Checkpoint, dataset: Dataset, foreign: bool, inputs: str 
     some = dataset.split("selection", foreign=foreign).first(DETECTED_ON)
     scores = {}
     for choice in choices:
-        centre, scale = INPUTS[choice.inputs](choice.mean, choice.std)
+        centre, scale = INPUTS[choice.inputs](choice.mean, choice.std, choice.top)
         scores[choice] = score(replace(network, centre=centre, scale=scale), some)
     return best(scores, SLACK)

@@ -19,15 +19,15 @@ from rmtviz.layers import Layer
 BATCH = 2_000
 """Images that go through a network at once, where memory is the only concern."""
 
-INPUTS: Mapping[str, Callable[[float, float], tuple[float, float]]] = {
-    "unit": lambda mean, std: (0.0, 255.0),
-    "standard": lambda mean, std: (255 * mean, 255 * std),
-    "symmetric": lambda mean, std: (127.5, 127.5),
-    "raw": lambda mean, std: (0.0, 1.0),
+INPUTS: Mapping[str, Callable[[float, float, float], tuple[float, float]]] = {
+    "unit": lambda mean, std, top: (0.0, top),
+    "standard": lambda mean, std, top: (top * mean, top * std),
+    "symmetric": lambda mean, std, top: (top / 2, top / 2),
+    "raw": lambda mean, std, top: (0.0, 1.0),
 }
-"""How a grey level x from 0 to 255 enters: as (x − centre) / scale, by name.
+"""How a level x from 0 to `top` (255) enters: as (x − centre) / scale, by name.
 
-Given the mean and standard deviation of x/255: `unit` is x/255, `standard` is
+Given the mean and standard deviation of x/255 and the 255: `unit` is x/255, `standard` is
 (x/255 − mean)/std, `symmetric` is (x/255 − ½)/½, `raw` is x.
 """
 

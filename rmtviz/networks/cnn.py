@@ -99,8 +99,8 @@ class ImageNetwork:
 class CNN:
     """Convolutions, then linear layers, dense or factored, with one activation between them.
 
-    `activation`, `inputs`, `mean` and `std` are `MLP`'s; `layout` is in the words of `Layout`;
-    `image` the form (channels, height, width) of a picture.
+    `activation`, `inputs`, `mean`, `std` and `top` are `MLP`'s; `layout` is in the words of
+    `Layout`; `image` the form (channels, height, width) of a picture.
     """
 
     layout: str
@@ -109,6 +109,7 @@ class CNN:
     image: tuple[int, int, int] = (1, 28, 28)
     mean: float = 0.1307
     std: float = 0.3081
+    top: float = 255.0
 
     def __post_init__(self) -> None:
         for name, table in ((self.activation, ACTIVATIONS), (self.inputs, INPUTS)):
@@ -151,7 +152,7 @@ class CNN:
         stages.append(_Head(layout.head, last))
         for each in linears:
             stages += [linear(checkpoint, each), ACTIVATIONS[self.activation]()]
-        centre, scale = INPUTS[self.inputs](self.mean, self.std)
+        centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
         return ImageNetwork(
             (*convolutions, *linears),
             self.activation,
@@ -225,7 +226,7 @@ def detect(
         key = "layout_none" if not forms else "layout_many"
         raise CannotRun(key, image=_form(image), count=len(forms))
     choices = [
-        CNN(form, word, way, image, dataset.mean, dataset.std)
+        CNN(form, word, way, image, dataset.mean, dataset.std, dataset.top)
         for form in forms
         for word in recorded(checkpoint, activation, "activation", list(ACTIVATIONS))
         for way in recorded(checkpoint, inputs, "inputs", list(INPUTS))
@@ -280,7 +281,7 @@ def _scores(
         key = choice.layout, choice.activation
         network = made.get(key) or choice(checkpoint)
         made[key] = network
-        centre, scale = INPUTS[choice.inputs](choice.mean, choice.std)
+        centre, scale = INPUTS[choice.inputs](choice.mean, choice.std, choice.top)
         yield choice, score(replace(network, centre=centre, scale=scale), samples)
 
 

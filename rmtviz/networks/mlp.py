@@ -33,7 +33,7 @@ class MLP:
 
     `activation` and `inputs` are keys of `ACTIVATIONS` and `INPUTS`; `order` names all
     layers from first to last where shapes and names do not tell; `mean` and `std` are those
-    of the grey levels / 255, used by the inputs "standard".
+    of the grey levels / 255, used by the inputs "standard"; `top` is that 255.
     """
 
     activation: str = "relu"
@@ -41,6 +41,7 @@ class MLP:
     order: tuple[str, ...] | None = None
     mean: float = 0.1307
     std: float = 0.3081
+    top: float = 255.0
 
     def __post_init__(self) -> None:
         for name, table in ((self.activation, ACTIVATIONS), (self.inputs, INPUTS)):
@@ -67,7 +68,7 @@ class MLP:
         stages: list[nn.Module] = []
         for each in chain:
             stages += [linear(checkpoint, each), ACTIVATIONS[self.activation]()]
-        centre, scale = INPUTS[self.inputs](self.mean, self.std)
+        centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
         module = nn.Sequential(*stages[:-1]).requires_grad_(False).eval()
         return Network(chain, self.activation, self.inputs, centre, scale, module)
 
@@ -96,7 +97,7 @@ def detect(
     recorded = recorded if isinstance(recorded, dict) else {}
     words = _words(activation, recorded.get("activation"), ACTIVATIONS)
     ways = _words(inputs, recorded.get("inputs"), INPUTS)
-    choice = MLP(words[0], ways[0], order, mean=dataset.mean, std=dataset.std)
+    choice = MLP(words[0], ways[0], order, mean=dataset.mean, std=dataset.std, top=dataset.top)
     network = choice(checkpoint)
     network.check(dataset)
     if len(words) == len(ways) == 1:
@@ -120,7 +121,7 @@ def _scores(
     with one_thread(), torch.inference_mode():
         firsts = {}
         for way in ways:
-            centre, scale = INPUTS[way](dataset.mean, dataset.std)
+            centre, scale = INPUTS[way](dataset.mean, dataset.std, dataset.top)
             firsts[way] = stages[0](replace(network, centre=centre, scale=scale).enter(images))
         for word, way in itertools.product(words, ways):
             values, activate = firsts[way], ACTIVATIONS[word]()

@@ -126,7 +126,7 @@ class GraphNetwork:
 
 @dataclass(frozen=True, slots=True)
 class ONNX:
-    """A graph run as its file has it; `inputs` is a key of `INPUTS`, `mean` and `std` as `MLP`'s.
+    """A graph run as its file has it; `inputs`, `mean`, `std` and `top` are `MLP`'s.
 
     Called with a checkpoint that was read from an ONNX file, pruned or not.
     """
@@ -134,6 +134,7 @@ class ONNX:
     inputs: str = "unit"
     mean: float = 0.1307
     std: float = 0.3081
+    top: float = 255.0
 
     def __post_init__(self) -> None:
         if self.inputs not in INPUTS:
@@ -172,7 +173,7 @@ class ONNX:
                 "onnx_ends", inputs=len(entries), outputs=len(ends), shape=_form(result)
             )
         last = next((node.op_type for node in model.graph.node if ends[0] in node.output), "")
-        centre, scale = INPUTS[self.inputs](self.mean, self.std)
+        centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
         found = layers.find(checkpoint)[0]
         places = graphs.roles(model).places
         return GraphNetwork(
