@@ -153,6 +153,28 @@ def latencies(
     }
 
 
+def output_error(before: Runner, after: Runner, inputs: NDArray[Any]) -> float:
+    """Return how far a cut moves a network's outputs: ‖f'(x) − f(x)‖ / ‖f(x)‖ over all inputs.
+
+    Inputs are (N, numbers); `inf` where the outputs of the first are all zero and move.
+
+    Raises:
+        DataRefused: inputs of another length than the network's.
+        CannotRun: outputs that are NaN or infinite.
+    """
+    whole, cut = (each.logits(inputs).astype(np.float64) for each in (before, after))
+    if not (np.isfinite(whole).all() and np.isfinite(cut).all()):
+        raise CannotRun("outputs_not_finite")
+    moved, size = float(np.linalg.norm(cut - whole)), float(np.linalg.norm(whole))
+    return moved / size if size else (math.inf if moved else 0.0)
+
+
+def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray[np.float32]:
+    """Return inputs (count, numbers) of independent standard normal numbers."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, network.width), dtype=np.float32)
+
+
 def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """Return the mean of −log softmax(logits) at the labels: logits (N, classes), labels (N,)."""
     shifted = logits - logits.max(axis=1, keepdims=True)

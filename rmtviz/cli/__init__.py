@@ -79,6 +79,8 @@ def analyze(
 @click.option("--factored", default=None, help=say("cli.factored"))
 @click.option("--activation", default=None, help=say("cli.activation"))
 @click.option("--inputs", default=None, help=say("cli.inputs"))
+@click.option("--layout", default=None, help=say("cli.layout"))
+@click.option("--dataset", default=None, help=say("cli.dataset"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def prune(
     model: Path,
@@ -92,6 +94,8 @@ def prune(
     factored: str | None,
     activation: str | None,
     inputs: str | None,
+    layout: str | None,
+    dataset: str | None,
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
@@ -120,8 +124,9 @@ def prune(
         include_last=include_last,
         careful=careful,
     )
-    pruned = frozen(pruning.apply(checkpoint, plan), checkpoint, activation, inputs)
-    before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)
+    given = {"activation": activation, "inputs": inputs, "layout": layout}
+    pruned, places = frozen(pruning.apply(checkpoint, plan), checkpoint, dataset, given)
+    before, after = (pruning.Size.of(each, places) for each in (checkpoint, pruned))
     network = pruned.about.get("network")
     network = network if isinstance(network, dict) else {}
     record = {
@@ -133,6 +138,7 @@ def prune(
         "activation": network.get("activation"),
         "inputs": network.get("inputs"),
         "layers": [dataclasses.asdict(cut) for cut in plan.cuts],
+        "macs_at_one_place": before.placeless,
         **{
             f"{name}_{when}": getattr(size, name)
             for name in ("parameters", "macs", "bytes")
@@ -145,36 +151,35 @@ def prune(
 
 @main.command(help=say("cli.evaluate"))
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--dataset", default="mnist", show_default=True, help=say("cli.dataset"))
+@click.option("--dataset", default=None, help=say("cli.dataset"))
 @click.option("--split", default=None, help=say("cli.split"))
 @click.option("--activation", default=None, help=say("cli.activation"))
 @click.option("--inputs", default=None, help=say("cli.inputs"))
+@click.option("--layout", default=None, help=say("cli.layout"))
 @click.option("--order", default=None, help=say("cli.order"))
 @click.option("--factored", default=None, help=say("cli.factored"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def evaluate(
     model: Path,
-    dataset: str,
+    dataset: str | None,
     split: str | None,
     activation: str | None,
     inputs: str | None,
+    layout: str | None,
     order: str | None,
     factored: str | None,
     as_json: bool,
 ) -> None:
     """Print how many of a dataset's images a network reads right."""
-    from rmtviz import datasets, evaluation, formats, knobs, networks
+    from rmtviz import evaluation, formats, networks
 
-    made = knobs.make(datasets.DATASETS, dataset)
     checkpoint = declared(formats.read(model), factored)
-    data, foreign = datasets.of(checkpoint)
-    data = data if data.name == dataset else made()
-    choice = networks.detect(
+    choice, data, foreign = networks.match(
         checkpoint,
-        data,
-        foreign,
+        labelled(dataset),
         activation=activation,
         inputs=inputs,
+        layout=layout,
         order=tuple(order.split(",")) if order else None,
     )
     samples = data.split("all" if split in (None, "test") else split, foreign=foreign)
@@ -318,24 +323,44 @@ def declared(checkpoint: Any, factored: str | None) -> Any:
     return told
 
 
-def frozen(pruned: Any, whole: Any, activation: str | None, inputs: str | None) -> Any:
-    """Return the pruned checkpoint with how the whole network runs in its record.
+def labelled(word: str | None) -> Any:
+    """Return the dataset of this name, or in the file at this path; None for None.
+
+    Raises:
+        BadOption: neither a name nor a file.
+        DataRefused: the file holds no labelled data.
+    """
+    from rmtviz import datasets, knobs
+
+    if word is None:
+        return None
+    path = Path(word)
+    if word in datasets.DATASETS or not path.is_file():
+        return knobs.make(datasets.DATASETS, word)()
+    return datasets.read({path.name: path.read_bytes()})
+
+
+def frozen(
+    pruned: Any, whole: Any, dataset: str | None, given: Mapping[str, str | None]
+) -> tuple[Any, Mapping[str, int]]:
+    """Return the pruned checkpoint with how the whole network runs in its record, and its places.
 
     Found on the whole network, so that the cut cannot change it; what was named is recorded
     as named, and nothing where torch or a dataset that fits is missing.
     """
+    data = labelled(dataset)
     if importlib.util.find_spec("torch") is None:
-        return pruned
-    from rmtviz import datasets, networks
+        return pruned, {}
+    from rmtviz import networks
 
     try:
-        data, foreign = datasets.of(whole)
-        choice = networks.detect(whole, data, foreign, activation=activation, inputs=inputs)
-    except (CannotRun, DataRefused):
-        if not (activation and inputs):
-            return pruned
-        choice = networks.MLP(activation, inputs)
-    return pruned.with_about(network=choice.record())
+        choice, _, _ = networks.match(whole, data, **given)
+        return pruned.with_about(network=choice.record()), choice(whole).places
+    except (CannotRun, DataRefused, ExtraMissing):
+        if not (given["activation"] and given["inputs"]):
+            return pruned, {}
+        record = networks.MLP(given["activation"], given["inputs"]).record()
+        return pruned.with_about(network=record), {}
 
 
 def _rank(word: str) -> tuple[str, int]:

@@ -6,10 +6,12 @@ in the table, and the way to it in `detect`. This package imports torch.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from rmtviz import layers
+from rmtviz import datasets, layers
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
+from rmtviz.errors import CannotRun, DataRefused
 from rmtviz.networks import cnn, mlp
 from rmtviz.networks._choosing import best, recorded, score
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, Network, Runner, one_thread
@@ -34,7 +36,9 @@ __all__ = [
     "Choice",
     "Network",
     "Runner",
+    "blind",
     "detect",
+    "match",
     "one_thread",
 ]
 
@@ -67,6 +71,47 @@ def detect(
     return mlp.detect(
         checkpoint, dataset, foreign, activation=activation, inputs=inputs, order=order
     )
+
+
+def match(
+    checkpoint: Checkpoint, dataset: Dataset | None = None, **given: Any
+) -> tuple[Choice, Dataset, bool]:
+    """Return how a checkpoint is run, on which data, and whether the network is foreign to us.
+
+    The data are those given, else those it was trained on here, else the first of
+    `datasets.OFFERED` whose form and classes are the network's. `given` is `detect`'s.
+
+    Raises:
+        DataRefused, CannotRun: what `detect` says of the first that was tried.
+    """
+    own, foreign = datasets.of(checkpoint)
+    tried = [own if dataset.name == own.name else dataset] if dataset else [own]
+    foreign = foreign or tried[0].name != own.name
+    if dataset is None and foreign:
+        more = (name for name in datasets.OFFERED if name != own.name)
+        tried += [datasets.DATASETS[name]()() for name in more]
+    refusals: list[CannotRun | DataRefused] = []
+    for data in tried:
+        try:
+            return detect(checkpoint, data, foreign, **given), data, foreign
+        except (CannotRun, DataRefused) as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
+
+
+def blind(checkpoint: Checkpoint, activation: str | None = None) -> Choice:
+    """Return how a checkpoint is run where no data say how: numbers enter as they are.
+
+    The activation is the one given, else the one on record, else the table's first.
+
+    Raises:
+        CannotRun: it needs data to be told how, or cannot be run at all.
+    """
+    if checkpoint.graph is not None:
+        return ONNX("raw")
+    if any(each.rule.window for each in layers.find(checkpoint)[0]):
+        raise CannotRun("layout_blind")
+    return MLP(recorded(checkpoint, activation, "activation", list(ACTIVATIONS))[0], "raw")
 
 
 def _graph(checkpoint: Checkpoint, dataset: Dataset, foreign: bool, inputs: str | None) -> ONNX:

@@ -4,26 +4,33 @@ import streamlit as st
 
 from rmtviz import figures, formats, layers, networks, pruning, report, verdict
 from rmtviz.analysis import Analysis
-from rmtviz.errors import CannotRun, DataRefused, OrderUnknown
+from rmtviz.errors import CannotRun, DataRefused, ExtraMissing, OrderUnknown
 from rmtviz.evaluation import Evaluation
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
-from rmtviz.ui import plans, running, session, widgets
+from rmtviz.ui import data, plans, running, session, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
+Reason = CannotRun | DataRefused | ExtraMissing
 
-def run_or_reason(model: Model) -> Running | CannotRun | DataRefused:
+
+def run_or_reason(model: Model) -> Running | Reason:
     """Return the model as a network that runs, or why it does not."""
+    if (chosen := st.session_state.pop("data_next", None)) is not None:
+        st.session_state["data"] = chosen
     activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
     order = st.session_state.get("orders", {}).get(model.digest)
+    layout = st.session_state.get("layouts", {}).get(model.digest)
     try:
-        run = running.running(model, activation, inputs, order)
+        run = running.running(model, activation, inputs, order, layout, data.choice())
         running.whole(run)
-    except (CannotRun, DataRefused) as reason:
+    except (CannotRun, DataRefused, ExtraMissing) as reason:
+        data.draw(None)
         return reason
     how_it_runs(run)
+    data.draw(run)
     return run
 
 
@@ -45,13 +52,20 @@ def steps(digest: str) -> None:
     )
 
 
-def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str, rank: int) -> None:
-    """Say why no accuracy can be shown; what a cut removes of the weights stands in its place."""
+def no_accuracy(
+    reason: Reason, model: Model, analysis: Analysis, plan: PruningPlan, layer: str
+) -> None:
+    """Say why no accuracy can be shown; what a cut moves and removes stands in its place."""
     widgets.refusal(reason, st.info, ":material/info:")
     if isinstance(reason, OrderUnknown) or reason.key == "order_shapes":
         _ask_order(analysis)
     elif reason.key == "perhaps_factored":
         _ask_pairs()
+    elif reason.key == "layout_alike":
+        _ask_layout(analysis, str(reason.values["layouts"]).split())
+    elif isinstance(reason, DataRefused):
+        _outputs_moved(model, plan)
+    rank = plan[layer].rank_after
     widgets.chart(
         figures.removed(analysis[layer], rank, session.mode()),
         "error-against-rank",
@@ -67,6 +81,39 @@ def _ask_order(analysis: Analysis) -> None:
     if len(chosen) == len(names) and orders.get(analysis.digest) != tuple(chosen):
         orders[analysis.digest] = tuple(chosen)
         st.rerun()
+
+
+def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
+    """Ask which layout a convolutional network has; the answer holds for this network."""
+    chosen = st.selectbox(
+        say("prune.layout_ask"), layouts, index=None, help=say("prune.run_layout_help")
+    )
+    if chosen is not None:
+        st.session_state.setdefault("layouts", {})[analysis.digest] = chosen
+        st.rerun()
+
+
+def _outputs_moved(model: Model, plan: PruningPlan) -> None:
+    """Draw how far the plan moves the outputs, where no data say what that means."""
+    activation = st.session_state.get("run_activation")
+    try:
+        choice, error, supplied = running.moved(model, plan, activation, data.own())
+    except (CannotRun, DataRefused, ExtraMissing):
+        return
+    st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_help')}")
+    words = {"activation": choice.activation}
+    with st.container(horizontal=True):
+        st.metric(
+            say("prune.output_error", samples=1_000),
+            f"{error:.1%}",
+            border=True,
+            help=say("prune.output_error_help", **words),
+        )
+        if supplied is not None:
+            samples = min(running.SUPPLIED, len(own.test_labels) if (own := data.own()) else 0)
+            st.metric(
+                say("prune.output_error_own", samples=samples), f"{supplied:.1%}", border=True
+            )
 
 
 def _ask_pairs() -> None:
@@ -85,15 +132,22 @@ def _ask_pairs() -> None:
 
 def how_it_runs(run: Running) -> None:
     """Say with which activation and inputs the network runs, and let them be changed."""
+    tables = {"run_activation": networks.ACTIVATIONS, "run_inputs": networks.INPUTS}
+    label = "prune.runs"
+    if isinstance(run.choice, networks.ONNX):
+        del tables["run_activation"]
+        label = "prune.runs_graph"
     with st.popover(
-        say("prune.runs", activation=run.choice.activation, inputs=run.choice.inputs),
+        say(label, activation=run.choice.activation, inputs=run.choice.inputs),
         icon=":material/memory:",
     ):
         st.markdown(say("prune.runs_help"))
-        for key, table in (
-            ("run_activation", networks.ACTIVATIONS),
-            ("run_inputs", networks.INPUTS),
-        ):
+        if isinstance(run.choice, networks.CNN):
+            st.markdown(
+                f"{say('prune.run_layout')}: `{run.choice.layout}`",
+                help=say("prune.run_layout_help"),
+            )
+        for key, table in tables.items():
             st.selectbox(
                 say(f"prune.{key}"),
                 [None, *table],
@@ -129,6 +183,8 @@ def numbers(before: Size, after: Size, read: tuple[Evaluation, Evaluation] | Non
                 delta_description=say("prune.against"),
                 border=True,
             )
+    if after.placeless:
+        st.caption(say("prune.places"))
 
 
 def table(analysis: Analysis, plan: PruningPlan) -> None:
