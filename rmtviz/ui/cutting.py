@@ -299,7 +299,13 @@ def test(run: Running, plan: PruningPlan) -> Trial | None:
     if st.button(say("prune.test"), icon=":material/fact_check:", type="primary"):
         asked.add(token)
     if token not in asked:
-        st.caption(say("prune.test_help_foreign" if run.foreign else "prune.test_help"))
+        counts = {split: len(run.samples(split)) for split in ("selection", "test")}
+        words = say(
+            "prune.test_help_foreign" if run.foreign else "prune.test_help",
+            samples=counts["test"],
+            selection=counts["selection"],
+        )
+        st.caption(words)
         return None
     with st.spinner(say("prune.test_wait")):
         found = running.tested(run, plan)

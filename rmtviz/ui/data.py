@@ -38,11 +38,13 @@ def draw(run: Running | None) -> None:
     used = run.dataset.name if run else say("prune.auto")
     with st.popover(say("prune.data", name=_title(used)), icon=":material/dataset:"):
         st.markdown(say("prune.data_help"))
-        mine = [OWN] if OWN in _own() else []
+        names = [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
+        titles: dict[str | None, str] = {None: say("prune.auto")}
+        titles |= {name: _title(name) for name in names}
         st.selectbox(
             say("prune.data_choice"),
-            [None, *DATASETS, *mine],
-            format_func=lambda name: _title(name) if name else say("prune.auto"),
+            list(titles),
+            format_func=lambda name: titles[name],
             key="data",
             persist_state="session",
         )
