@@ -205,6 +205,7 @@ def groups(convolutions: Mapping[str, Shape], outputs: Sequence[int]) -> Mapping
     (fewer may be a gate or a reshuffle), and a layer before that gives all.
     """
     found: dict[str, int] = {}
+    given = set(outputs)
     before = 0
     for name, shape in convolutions.items():
         rows, columns = shape[:2]
@@ -213,7 +214,7 @@ def groups(convolutions: Mapping[str, Shape], outputs: Sequence[int]) -> Mapping
             found[name] = rows if before < 2 or rows % before else before
         elif columns > 1 and before > 4 * columns and before % columns == 0:
             count = before // columns
-            if rows % count == 0 and columns not in outputs:
+            if rows % count == 0 and columns not in given:
                 found[name] = count
         before = rows
     return found

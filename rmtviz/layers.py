@@ -160,7 +160,7 @@ def _kinds(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> Mapping[str
     open_names: list[str] = []
     for name, tensor in tensors.items():
         told = recorded.get(name, "")
-        if told in kinds.SINGLE and _holds(told, tensor):
+        if told in kinds.SINGLE and holds(told, tensor):
             known[name] = told
         elif _reason(name, tensor) is None:
             open_names.append(name)
@@ -196,7 +196,7 @@ def _groups(checkpoint: Checkpoint) -> Mapping[str, int]:
     return {name: count for name, count in entries if type(count) is int and count > 0}
 
 
-def _holds(kind: str, tensor: Tensor) -> bool:
+def holds(kind: str, tensor: Tensor) -> bool:
     """Return whether a tensor can be of a kind."""
     low, high = KINDS[kind].sides
     return tensor.floating and low <= len(tensor.shape) <= high and tensor.size > 0
@@ -272,7 +272,7 @@ def _pair_kind(checkpoint: Checkpoint, first: str, second: str) -> str | None:
     told = told_kinds(checkpoint).get(second, "")
     for kind in [told] if told in PAIRS else ["linear", "convolution"]:
         a, b = tensors
-        if a and b and _holds(kind, a) and _holds(kind, b):
+        if a and b and holds(kind, a) and holds(kind, b):
             return kind if KINDS[kind].whole(a.shape, b.shape) else None
     return None
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
+from rmtviz.cli.given import declared, frozen, labelled, told
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
-from rmtviz.errors import BadOption, CannotRun, DataRefused, ExtraMissing, RmtvizError
+from rmtviz.errors import BadOption, CannotRun, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
 from rmtviz.words import say
 
@@ -51,16 +52,23 @@ def main() -> None:
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--equalise", is_flag=True, help=say("cli.equalise"))
 @click.option("--each", is_flag=True, help=say("cli.each"))
+@click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def analyze(
-    model: Path, method: str, options: tuple[str, ...], equalise: bool, each: bool, as_json: bool
+    model: Path,
+    method: str,
+    options: tuple[str, ...],
+    equalise: bool,
+    each: bool,
+    kinds: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Print the analysis of a file."""
     from rmtviz import analysis, decomposition, formats, knobs
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
-    checkpoint = formats.read(model)
+    checkpoint = told(formats.read(model), kinds)
     with progress(say("cli.progress")) as tick:
         spectra = decomposition.decompose(checkpoint, tick, equalise=equalise or method == "dyson")
         result = analysis.fit(spectra, chosen, checkpoint, each=each)
@@ -74,6 +82,7 @@ def analyze(
 @click.option("--rule", default=None, help=say("cli.rule"))
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--rank", "ranks", multiple=True, help=say("cli.rank"))
+@click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--form", default="auto", show_default=True, help=say("cli.form"))
 @click.option("--include-last", is_flag=True, help=say("cli.include_last"))
 @click.option("--factored", default=None, help=say("cli.factored"))
@@ -89,6 +98,7 @@ def prune(
     rule: str | None,
     options: tuple[str, ...],
     ranks: tuple[str, ...],
+    kinds: tuple[str, ...],
     form: str,
     include_last: bool,
     factored: str | None,
@@ -108,7 +118,7 @@ def prune(
     knob_words = parse(options, names)
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
     chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
-    checkpoint = declared(formats.read(model), factored)
+    checkpoint = declared(told(formats.read(model), kinds), factored)
     pairs = layers.suspected_pairs(checkpoint)
     if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
         raise CannotRun("perhaps_factored", names=",".join(pairs))
@@ -301,66 +311,6 @@ def save(content: bytes, output: Path) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise BadOption("not_written", output=output, why=problem.strerror) from None
-
-
-def declared(checkpoint: Any, factored: str | None) -> Any:
-    """Return the checkpoint with the layers declared factored: names by commas, or "none".
-
-    Raises:
-        BadOption: a name of no two tensors that can be one layer.
-    """
-    if factored is None:
-        return checkpoint
-    from rmtviz import layers
-
-    names = [] if factored == "none" else [name.strip() for name in factored.split(",")]
-    told = checkpoint.with_about(factored=names)
-    pairs = layers.factored_pairs(told)
-    for name in names:
-        if name not in pairs:
-            asked = [*layers.factored_pairs(checkpoint), *layers.suspected_pairs(checkpoint)]
-            raise BadOption("unknown_layer", name=name, known=", ".join(asked) or "–")
-    return told
-
-
-def labelled(word: str | None) -> Any:
-    """Return the dataset of this name, or in the file at this path; None for None.
-
-    Raises:
-        BadOption: neither a name nor a file.
-        DataRefused: the file holds no labelled data.
-    """
-    from rmtviz import datasets, knobs
-
-    if word is None:
-        return None
-    path = Path(word)
-    if word in datasets.DATASETS or not path.is_file():
-        return knobs.make(datasets.DATASETS, word)()
-    return datasets.read({path.name: path.read_bytes()})
-
-
-def frozen(
-    pruned: Any, whole: Any, dataset: str | None, given: Mapping[str, str | None]
-) -> tuple[Any, Mapping[str, int]]:
-    """Return the pruned checkpoint with how the whole network runs in its record, and its places.
-
-    Found on the whole network, so that the cut cannot change it; what was named is recorded
-    as named, and nothing where torch or a dataset that fits is missing.
-    """
-    data = labelled(dataset)
-    if importlib.util.find_spec("torch") is None:
-        return pruned, {}
-    from rmtviz import networks
-
-    try:
-        choice, _, _ = networks.match(whole, data, **given)
-        return pruned.with_about(network=choice.record()), choice(whole).places
-    except (CannotRun, DataRefused, ExtraMissing):
-        if not (given["activation"] and given["inputs"]):
-            return pruned, {}
-        record = networks.MLP(given["activation"], given["inputs"]).record()
-        return pruned.with_about(network=record), {}
 
 
 def _rank(word: str) -> tuple[str, int]:

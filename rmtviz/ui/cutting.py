@@ -329,11 +329,12 @@ def take_away(
     tested: Trial | None,
 ) -> None:
     """Draw the downloads: the pruned weights, the plan, and a page for those who decide."""
-    usual = model.checkpoint.format if model.checkpoint.format in formats.FORMATS else "safetensors"
+    names = [name for name in formats.FORMATS if name != "onnx" or model.checkpoint.graph]
+    usual = model.checkpoint.format if model.checkpoint.format in names else "safetensors"
     chosen = st.selectbox(
         say("prune.format"),
-        list(formats.FORMATS),
-        index=list(formats.FORMATS).index(usual),
+        names,
+        index=names.index(usual),
         format_func=lambda name: say(f"prune.format_name.{name}"),
     )
     stem = model.spectra.model.source.rpartition(".")[0] or model.spectra.model.source

@@ -6,9 +6,11 @@ import itertools
 import numpy as np
 import pytest
 import safetensors.numpy
+from onnx import TensorProto, helper, numpy_helper
 
+from rmtviz import graphs
 from rmtviz.datasets import DATASETS
-from rmtviz.ui import data
+from rmtviz.ui import data, session
 from rmtviz.words import say
 
 RNG = np.random.default_rng(0)
@@ -21,6 +23,22 @@ def network(*widths: int) -> bytes:
         for i, (n, m) in enumerate(itertools.pairwise(widths))
     }
     return safetensors.numpy.save(arrays)
+
+
+def graph(inputs: int, hidden: int, outputs: int) -> bytes:
+    """An ONNX file of two random linear layers."""
+    held = {"a": RNG.normal(size=(inputs, hidden)), "b": RNG.normal(size=(hidden, outputs))}
+    node, value = helper.make_node, helper.make_tensor_value_info
+    made = helper.make_graph(
+        [node("MatMul", ["x", "a"], ["h"]), node("Relu", ["h"], ["r"]),
+         node("MatMul", ["r", "b"], ["y"])],
+        "g",
+        [value("x", TensorProto.FLOAT, ["n", inputs])],
+        [value("y", TensorProto.FLOAT, ["n", outputs])],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in held.items()],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(made, opset_imports=opsets, ir_version=8).SerializeToString()
 
 
 def samples(numbers: int, classes: int, count: int = 60) -> bytes:
@@ -84,6 +102,17 @@ def test_data_that_cannot_be_read_are_refused_in_a_sentence(prune):
     give(prune, "notes.txt", b"no labels here")
     assert say("error.data_column.what", source="notes.txt") in prune.words.replace("\\", "")
     assert accuracy(prune) == [say("prune.accuracy", samples=5_000)]
+
+
+def test_a_graph_runs_as_it_is(visit):
+    model = session.library().add(graphs.load(graph(784, 40, 10), "net.onnx"))
+    prune = visit("prune", model=model.key)
+    assert accuracy(prune) == [say("prune.accuracy", samples=5_000)]
+    (popover,) = [x for x in prune.at.selectbox if x.key == "run_inputs"]
+    assert popover.options[0] == say("prune.auto")
+    assert not [x for x in prune.at.selectbox if x.key == "run_activation"]
+    prune.press("prune.test")
+    assert "On 5,000 test images:" in prune.words
 
 
 def test_a_convolution_that_does_not_run_is_counted_at_one_place(prune):

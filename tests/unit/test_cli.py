@@ -258,3 +258,14 @@ def test_a_real_refusal_is_two_lines(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 2
     assert "nothing.pt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_kind_may_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "odd.npz"
+    np.savez(path, **{"wte.weight": np.eye(30, 25), "w": np.ones((3, 4))})
+    layers = [["wte", [30, 25], "embedding"], ["w", [4, 3], "transposed"]]
+    told = ["--kind", "wte.weight=embedding", "--kind", "w=transposed"]
+    found = json.loads(run(path, "--json", *told).stdout)["layers"]
+    assert sorted([x["name"], x["shape"], x["kind"]] for x in found) == sorted(layers)
+    for wrong in ("wte.weight=matrix", "wte.weight", "none=linear", "w=convolution"):
+        assert_refused(run(path, "--kind", wrong))
