@@ -1,5 +1,7 @@
 """The parts of the Prune page: figures, table, slider, curve, trial, test, downloads."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from rmtviz import figures, formats, layers, networks, pruning, report, verdict
@@ -24,8 +26,10 @@ def run_or_reason(model: Model) -> Running | Reason:
     order = st.session_state.get("orders", {}).get(model.digest)
     layout = st.session_state.get("layouts", {}).get(model.digest)
     try:
-        run = running.running(model, activation, inputs, order, layout, data.choice())
-        running.whole(run)
+        chosen_data = data.choice()
+        with st.spinner(say("prune.run_wait")):
+            run = running.running(model, activation, inputs, order, layout, chosen_data)
+            running.whole(run)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         data.draw(None)
         return reason
@@ -208,7 +212,9 @@ def table(analysis: Analysis, plan: PruningPlan) -> None:
             for cut in plan.cuts
         ],
         column_config={
-            "name": st.column_config.TextColumn(say("prune.column.name"), width=56),
+            "name": st.column_config.TextColumn(
+                say("prune.column.name"), width=_width(cut.name for cut in plan.cuts)
+            ),
             "rank": st.column_config.TextColumn(say("prune.column.rank"), width=88),
             "kept": st.column_config.NumberColumn(
                 say("prune.column.kept"), format="%.0f %%", width=64
@@ -229,6 +235,11 @@ def table(analysis: Analysis, plan: PruningPlan) -> None:
         row_height=40,
         alt=say("prune.table_alt"),
     )
+
+
+def _width(names: Iterable[str]) -> int:
+    """Return the width of a column of names in pixels: their own, within bounds."""
+    return min(180, max(56, 16 + 8 * max(map(len, names), default=0)))
 
 
 def slider(analysis: Analysis, plan: PruningPlan, layer: str) -> None:
