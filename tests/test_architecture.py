@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors knobs tokens site",
     "marchenko_pastur checkpoint entries",
-    "tracy_widom spectrum spiked screenot factors kinds layers graphs formats",
+    "tracy_widom spectrum spiked screenot factors kinds layers operators graphs formats",
     "fits metrics",
     "decomposition analysis",
     "rules",

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from rmtviz.cli.given import declared, frozen, labelled, told
+from rmtviz.cli.given import as_operators, declared, frozen, labelled, told
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
 from rmtviz.errors import BadOption, CannotRun, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
@@ -53,6 +53,7 @@ def main() -> None:
 @click.option("--equalise", is_flag=True, help=say("cli.equalise"))
 @click.option("--each", is_flag=True, help=say("cli.each"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
+@click.option("--operator", default=None, help=say("cli.operator"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def analyze(
     model: Path,
@@ -61,6 +62,7 @@ def analyze(
     equalise: bool,
     each: bool,
     kinds: tuple[str, ...],
+    operator: str | None,
     as_json: bool,
 ) -> None:
     """Print the analysis of a file."""
@@ -72,7 +74,13 @@ def analyze(
     with progress(say("cli.progress")) as tick:
         spectra = decomposition.decompose(checkpoint, tick, equalise=equalise or method == "dyson")
         result = analysis.fit(spectra, chosen, checkpoint, each=each)
-    click.echo(as_text(result.to_dict()) if as_json else table(result))
+    record = result.to_dict()
+    lines = []
+    rows = {row["name"]: row for row in record["layers"]}
+    for name, found in as_operators(checkpoint, operator, rows):
+        rows[name]["operator"] = found
+        lines.append(say("cli.operator_line", name=name, **found))
+    click.echo(as_text(record) if as_json else "\n".join([table(result), *lines]))
 
 
 @main.command(help=say("cli.prune"))

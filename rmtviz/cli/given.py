@@ -1,7 +1,7 @@
 """What words on the command line say of a file: kinds, pairs, data, and how the network runs."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,33 @@ def told(checkpoint: Any, words: Sequence[str]) -> Any:
             raise BadOption("kind_form", option=word)
         record[name] = kind
     return checkpoint.with_about(kinds=record)
+
+
+def as_operators(
+    checkpoint: Any, word: str | None, analysed: Container[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the convolutions with so many sides as "28x28" has, taken as operators on it.
+
+    Only those of these names: a layer with NaN has no singular values.
+
+    Raises:
+        BadOption: the word is no size, or a window is larger than the picture.
+    """
+    if word is None:
+        return
+    from rmtviz import layers, operators
+
+    parts = word.split("x")
+    if not all(part.isdecimal() and 0 < int(part) < 10_000 for part in parts):
+        raise BadOption("operator_form", option=word)
+    sides = tuple(map(int, parts))
+    for layer in layers.find(checkpoint)[0]:
+        fits = len(operators.window(checkpoint, layer)) == len(sides)
+        if fits and layer.name in analysed:
+            values = operators.values(checkpoint, layer, sides)
+            low, high = float(values[-1]), float(values[0])
+            found = {"sides": word, "count": len(values), "low": low, "high": high}
+            yield layer.name, found
 
 
 def labelled(word: str | None) -> Any:

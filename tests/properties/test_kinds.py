@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtviz import formats, layers, pruning
-from rmtviz.analysis import Spectra, analyze, decompose
+from rmtviz.analysis import analyze
 from rmtviz.checkpoint import Checkpoint
+from rmtviz.decomposition import Spectra, decompose
 from rmtviz.kinds import KINDS, PAIRS, SINGLE
 from rmtviz.pruning import Factors
 from rmtviz.rules import FixedRank, Off

@@ -269,3 +269,18 @@ def test_a_kind_may_be_told(tmp_path: Path) -> None:
     assert sorted([x["name"], x["shape"], x["kind"]] for x in found) == sorted(layers)
     for wrong in ("wte.weight=matrix", "wte.weight", "none=linear", "w=convolution"):
         assert_refused(run(path, "--kind", wrong))
+
+
+def test_convolutions_may_be_taken_as_operators(tmp_path: Path) -> None:
+    path = tmp_path / "conv.npz"
+    np.savez(path, **{"c.weight": np.full((1, 1, 3, 3), 1 / 9), "fc.weight": np.eye(3)})
+    conv, fc = json.loads(run(path, "--json", "--operator", "6x6").stdout)["layers"]
+    assert (conv["operator"]["count"], conv["operator"]["sides"]) == (36, "6x6")
+    assert conv["operator"]["high"] == pytest.approx(1)  # a mean keeps a constant picture
+    assert "operator" not in fc
+    assert "36" in run(path, "--operator", "6x6").stdout.splitlines()[-1]
+    np.savez(path, **{"c.weight": np.full((2, 2, 3, 3), np.nan)})
+    assert run(path, "--operator", "6x6").exit_code == 0
+    np.savez(path, **{"c.weight": np.ones((2, 2, 3, 3))})
+    for wrong in ("2x2", "6x", "big", "0x5"):
+        assert_refused(run(path, "--operator", wrong))
