@@ -84,7 +84,8 @@ class Checkpoint:
     """Named tensors, where they came from, and what reading left out.
 
     `source` is a file's name as people know it, `format` a key of `formats.FORMATS` (or
-    "arrays"), `metadata` what the file says of itself, as text by key.
+    "arrays"), `metadata` what the file says of itself, as text by key. `graph` is the ONNX
+    file that the tensors came from, where it was one: what runs them.
     """
 
     tensors: Mapping[str, Tensor]
@@ -92,6 +93,7 @@ class Checkpoint:
     format: str = "arrays"
     metadata: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[Skipped, ...] = ()
+    graph: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))

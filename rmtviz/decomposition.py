@@ -69,6 +69,7 @@ class Spectra:
                     "kind": item.layer.kind,
                     "tensors": list(item.layer.tensors),
                     "shape": list(item.layer.shape),
+                    **({"part": list(item.layer.part)} if item.layer.part else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
@@ -86,7 +87,8 @@ class Spectra:
         found = []
         for entry in record["layers"]:
             shape = (entry["shape"][0], entry["shape"][1])
-            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape)
+            part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
+            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape, part)
             spectrum = Spectrum(entry["singular_values"], shape, entry.get("precision", DOUBLE))
             entries = Entries(**entry["entries"]) if entry.get("entries") else None
             other = entry.get("equalised")
@@ -132,7 +134,9 @@ def decompose(
                 progress(done, total)
         digest.result()
     kept = tuple(item for layer in found if (item := made[layer]))
-    broken = [name for layer in found if made[layer] is None for name in layer.tensors]
+    broken = dict.fromkeys(
+        name for layer in found if made[layer] is None for name in layer.tensors
+    )  # a tensor of several parts once
     model = Model(
         checkpoint.source,
         checkpoint.digest,

@@ -4,13 +4,14 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtviz.datasets import Samples
 from rmtviz.errors import CannotRun, DataRefused
-from rmtviz.networks import Network
+from rmtviz.networks import Runner
 
 Z95 = 1.959963984540054
 """The 0.975 quantile of the normal law."""
@@ -46,7 +47,7 @@ class Evaluation:
         return math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
 
 
-def evaluate(network: Network, samples: Samples) -> Evaluation:
+def evaluate(network: Runner, samples: Samples) -> Evaluation:
     """Return what the network makes of the samples.
 
     Raises:
@@ -128,13 +129,13 @@ class Latency:
     high: float
 
 
-def latency(network: Network, images: NDArray[np.uint8], batch: int) -> Latency:
+def latency(network: Runner, images: NDArray[Any], batch: int) -> Latency:
     """Return how long the network takes for the first `batch` images."""
     return latencies({"": network}, images, batch)[""]
 
 
 def latencies(
-    networks: Mapping[str, Network], images: NDArray[np.uint8], batch: int
+    networks: Mapping[str, Runner], images: NDArray[Any], batch: int
 ) -> Mapping[str, Latency]:
     """Return how long each network takes for the first `batch` images (N, pixels).
 
@@ -153,6 +154,28 @@ def latencies(
         name: Latency(*(float(q) for q in np.quantile(times, (0.5, 0.1, 0.9))))
         for name, times in seconds.items()
     }
+
+
+def output_error(before: Runner, after: Runner, inputs: NDArray[Any]) -> float:
+    """Return how far a cut moves a network's outputs: ‖f'(x) − f(x)‖ / ‖f(x)‖ over all inputs.
+
+    Inputs are (N, numbers); `inf` where the outputs of the first are all zero and move.
+
+    Raises:
+        DataRefused: inputs of another length than the network's.
+        CannotRun: outputs that are NaN or infinite.
+    """
+    whole, cut = (each.logits(inputs).astype(np.float64) for each in (before, after))
+    if not (np.isfinite(whole).all() and np.isfinite(cut).all()):
+        raise CannotRun("outputs_not_finite")
+    moved, size = float(np.linalg.norm(cut - whole)), float(np.linalg.norm(whole))
+    return moved / size if size else (math.inf if moved else 0.0)
+
+
+def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray[np.float32]:
+    """Return inputs (count, numbers) of independent standard normal numbers."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, network.width), dtype=np.float32)
 
 
 def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

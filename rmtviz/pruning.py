@@ -2,8 +2,12 @@
 
 The factored form, defined here and nowhere else: a layer `L.weight` (m × n) of rank r becomes
 `L.0.weight` (r × n, without bias) and `L.1.weight` (m × r) with `L.1.bias`, in the layer's
-dtype: `nn.Sequential(Linear(n, r, bias=False), Linear(r, m))`, no activation between. The
-names of such layers stand in the checkpoint's own record under "factored".
+dtype: `nn.Sequential(Linear(n, r, bias=False), Linear(r, m))`, no activation between. A
+convolution becomes two: one with its window, stride and padding to r channels without bias,
+then one with a window of one place and the bias. Both tensors are of the layer's kind, so a
+layer that holds its inputs first does so in both. The names of such layers stand in the
+checkpoint's own record under "factored". A layer that is a part of a tensor (a gate, a query)
+is written back into it, dense.
 """
 
 import json
@@ -12,18 +16,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rmtviz import knobs, layers
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import BadOption, PlanRefused
+from rmtviz.factors import Factors as Factors
 from rmtviz.fits import METHODS
+from rmtviz.kinds import KINDS, PAIRS
 from rmtviz.layers import Layer
 from rmtviz.rules import RULES, Keep, Rule
 from rmtviz.rules.base import sound
-
-Array = NDArray[np.float64]
 
 FORMS = ("auto", "dense", "factored")
 """How a cut layer is stored: factored where that is smaller, always dense, always factored."""
@@ -108,78 +111,23 @@ class Size:
     """What a checkpoint costs, counted from what is stored.
 
     Parameters, bytes of all tensors, and the multiply–accumulates of one input through all
-    layers: one for each stored weight of a layer.
+    layers: one for each stored weight of a layer, for a convolution at each place of its
+    output. Where those are not known, `placeless` is true and one place is counted.
     """
 
     parameters: int
     bytes: int
     macs: int
+    placeless: bool = False
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> "Size":
-        """Count a checkpoint."""
-        macs = sum(layer.parameters(checkpoint) for layer in layers.find(checkpoint)[0])
-        return cls(checkpoint.parameters, checkpoint.bytes, macs)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Factors:
-    """A layer's matrix (m × n) in its singular directions: W = left · diag(values) · rightᵀ."""
-
-    left: Array
-    values: Array
-    right: Array
-
-    @classmethod
-    def of(cls, matrix: Array) -> "Factors":
-        """Decompose a matrix through the eigenvectors of the Gram matrix of its smaller side.
-
-        The other side follows without an inverse where a value is zero: its direction is zero.
-        All is computed at a largest entry between ½ and 1, so that no square underflows.
-        """
-        tall = matrix.shape[0] > matrix.shape[1]
-        _, exponent = np.frexp(np.abs(matrix).max())
-        wide = np.ldexp(matrix.T if tall else matrix, -exponent)
-        _, vectors = np.linalg.eigh(wide @ wide.T)
-        near = vectors[:, ::-1]
-        scaled = near.T @ wide
-        values = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-        far = (scaled / np.where(values > 0, values, 1.0)[:, None]).T
-        left, right = (far, near) if tall else (near, far)
-        return cls(left, np.ldexp(values, exponent), right)
-
-    def truncated(
-        self,
-        rank: int,
-        values: tuple[float, ...] | None = None,
-        kept: tuple[int, ...] | None = None,
-    ) -> Array:
-        """Return the best approximation of this rank (Eckart and Young 1936), m × n.
-
-        With `values` the kept directions have these new ones; with `kept` other directions
-        than the first are kept, by their places.
-        """
-        left, values_kept, right = self._kept(rank, values, kept)
-        return (left * values_kept) @ right.T
-
-    def pair(
-        self,
-        rank: int,
-        values: tuple[float, ...] | None = None,
-        kept: tuple[int, ...] | None = None,
-    ) -> tuple[Array, Array]:
-        """Return (r × n, m × r), the same approximation with its values shared out evenly."""
-        left, values_kept, right = self._kept(rank, values, kept)
-        root = np.sqrt(values_kept)
-        return root[:, None] * right.T, left * root
-
-    def _kept(
-        self, rank: int, values: tuple[float, ...] | None, kept: tuple[int, ...] | None
-    ) -> tuple[Array, Array, Array]:
-        """Return the left directions, values and right directions that are kept."""
-        places = slice(rank) if kept is None else list(kept)
-        found = self.values[places] if values is None else np.array(values)
-        return self.left[:, places], found, self.right[:, places]
+    def of(cls, checkpoint: Checkpoint, places: Mapping[str, int] | None = None) -> "Size":
+        """Count a checkpoint; `places` are the output places of layers by name."""
+        found = [x for x in layers.find(checkpoint)[0] if x.kind != "embedding"]
+        known = places or {}
+        macs = sum(x.parameters(checkpoint) * known.get(x.name, 1) for x in found)
+        placeless = any(x.rule.window and x.name not in known for x in found)
+        return cls(checkpoint.parameters, checkpoint.bytes, macs, placeless)
 
 
 def plan(
@@ -247,19 +195,19 @@ def apply(
     found = {layer.name: layer for layer in layers.find(checkpoint)[0]}
     tensors = dict(checkpoint.tensors)
     factored = set(layers.factored_pairs(checkpoint))
+    kinds = dict(layers.told_kinds(checkpoint))
     for cut in plan.cuts:
         if cut.form == "whole":
             continue
         layer = found.get(cut.name)
-        if layer is None:
+        if layer is None or (layer.part and cut.form == "factored"):
             raise PlanRefused("plan_layer", name=cut.name)
         parts = (known or {}).get(cut.name) or factors(checkpoint, layer)
-        dtype = checkpoint.tensors[layer.tensors[-1]].dtype
-        bias = layers.bias(checkpoint, layer)
+        old = {name: tensors.pop(name) for name in layer.tensors}
+        bias = None if layer.part else layers.bias(checkpoint, layer)
         held = None if bias is None else tensors.pop(bias)
-        for name in layer.tensors:
-            del tensors[name]
-        new, bias = _stored(layer, parts, cut, dtype)
+        new, bias = _stored(layer, parts, cut, old)
+        kinds = _kinds_after(kinds, layer, new)
         if held is not None:
             new[bias] = held
         for name in new:
@@ -270,7 +218,14 @@ def apply(
     pruned = replace(checkpoint, tensors=tensors)
     if factored or "factored" in checkpoint.about:
         pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
-    return pruned
+    return pruned.with_about(kinds=kinds) if kinds or "kinds" in checkpoint.about else pruned
+
+
+def at_rank(checkpoint: Checkpoint, layer: Layer, known: Factors, rank: int) -> Checkpoint:
+    """Return the checkpoint with one layer cut to a rank, dense, from its factors."""
+    cut = LayerCut(layer.name, len(known.values), rank, 0, 0, "dense", None, "chosen")
+    one = PruningPlan(checkpoint.digest, "", "", (cut,))
+    return apply(checkpoint, one, {layer.name: known})
 
 
 def error(
@@ -293,7 +248,7 @@ def error(
 def rank_of(layer: LayerAnalysis) -> int:
     """Return the layer's rank as stored: at most p, and at most a factored layer's inner side."""
     m, n = layer.layer.shape
-    inner = layer.parameters // (m + n) if layer.layer.kind == "factored" else n
+    inner = layer.parameters // (m + n) if layer.layer.factored else n
     return min(m, n, inner)
 
 
@@ -304,9 +259,10 @@ def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
     values = None if keep.values is None else keep.values[:rank]
     kept = None if keep.kept is None or rank == before else keep.kept[:rank]
     smaller = rank * (m + n) < m * n
+    whole = layer.layer.part is None and layer.layer.rule.pairs
     if rank == before and values is None:
         stored, after = "whole", layer.parameters
-    elif form == "factored" or (form == "auto" and smaller):
+    elif whole and (form == "factored" or (form == "auto" and smaller)):
         stored, after = "factored", rank * (m + n)
     else:
         stored, after = "dense", m * n
@@ -325,19 +281,46 @@ def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
 
 
 def _stored(
-    layer: Layer, parts: Factors, cut: LayerCut, dtype: np.dtype
+    layer: Layer, parts: Factors, cut: LayerCut, old: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], str]:
     """Return the new tensors of a layer by name, and the name of its bias."""
-    stem = layer.name
+    stem, rule = layer.name, layer.rule
+    shapes = [old[name].shape for name in layer.tensors]
+    dtype = old[layer.tensors[-1]].dtype
+    shape = rule.whole(*shapes) if layer.factored else shapes[0]
+    if shape is None:
+        raise PlanRefused("plan_layer", name=cut.name)
     if cut.form == "factored":
-        first, second = parts.pair(cut.rank_after, cut.values, cut.kept)
-        new = {f"{stem}.0.weight": first, f"{stem}.1.weight": second}
-        new = {name: array.astype(dtype) for name, array in new.items()}
-        return {name: Tensor.of(array) for name, array in new.items()}, f"{stem}.1.bias"
-    dense = Tensor.of(parts.truncated(cut.rank_after, cut.values, cut.kept).astype(dtype))
-    if layer.kind == "linear":
-        return {layer.tensors[0]: dense}, layer.bias
-    return {f"{stem}.weight": dense}, f"{stem}.bias"
+        pair = parts.pair(cut.rank_after, cut.values, cut.kept)
+        names = f"{stem}.0.weight", f"{stem}.1.weight"
+        new = {
+            name: Tensor.of(rule.from_matrix(matrix.astype(dtype), side))
+            for name, matrix, side in zip(
+                names, pair, rule.pair(shape, cut.rank_after), strict=True
+            )
+        }
+        return new, f"{stem}.1.bias"
+    dense = parts.truncated(cut.rank_after, cut.values, cut.kept)
+    if not layer.factored:
+        (name,) = layer.tensors
+        return {name: layer.holding(old[name], dense)}, layer.bias
+    tensor = Tensor.of(rule.from_matrix(dense.astype(dtype), shape))
+    return {f"{stem}.weight": tensor}, f"{stem}.bias"
+
+
+def _kinds_after(
+    kinds: Mapping[str, str], layer: Layer, new: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """Return the record of kinds with a layer's new tensors: where it was there, or is needed.
+
+    Names and biases tell a kind, and both change with a pair.
+    """
+    if set(new) == set(layer.tensors):
+        return dict(kinds)
+    kind = next(name for name in PAIRS if KINDS[name] is layer.rule)
+    needed = kind not in ("linear", "convolution") or not kinds.keys().isdisjoint(layer.tensors)
+    left = {name: word for name, word in kinds.items() if name not in layer.tensors}
+    return left | (dict.fromkeys(new, kind) if needed else {})
 
 
 def _doubt(layer: LayerAnalysis, keep: Keep) -> str | None:

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz import pruning
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import paired_interval
-from rmtviz.networks import Network
-from rmtviz.pruning import Factors
+from rmtviz.factors import Factors
+from rmtviz.networks import Network, Runner
 
 Array = NDArray[np.float64]
 
 GRID = 20
 """The number of ranks that a curve begins with, closer together where they are small."""
+
+
+SLOW = 1_000
+"""The number of samples for networks that have to be run as a whole at every rank."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,27 +47,25 @@ class Curve:
         return float(np.interp(rank, self.ranks, self.accuracy))
 
 
-def curve(network: Network, index: int, factors: Factors, samples: Samples) -> Curve:
+def curve(network: Runner, index: int, factors: Factors, samples: Samples) -> Curve:
     """Return the curve of layer number `index` of a network, from its factors.
 
-    The inputs of the layer are computed once and projected on its directions; each rank
-    adds its directions' share and runs what lies behind the layer. The grid is refined
-    around the smallest rank that shows no loss until that rank is exact.
+    In a chain of layers the inputs of the layer are computed once and projected on its
+    directions; each rank adds its directions' share and runs what lies behind the layer.
+    Any other network is run anew at each rank, on the first `SLOW` samples. The grid is
+    refined around the smallest rank that shows no loss until that rank is exact.
     """
     full = int(np.count_nonzero(factors.values > 1e-7 * factors.values[0])) or 1
+    samples = samples if isinstance(network, Network) else samples.first(SLOW)
     labels = samples.labels
-    inner = network.hidden(samples.images, index) @ factors.right.astype(np.float32)
-    outer = (factors.left * factors.values).astype(np.float32)
-    bias = network.bias(index)
+    answer = _answers(network, index, factors, samples)
     right = network.logits(samples.images).argmax(axis=1) == labels
     measured: dict[int, tuple[float, float, float]] = {}
 
     def measure(rank: int) -> float:
         """Measure a rank once; return the upper end of the interval of its change."""
         if rank not in measured:
-            outputs = inner[:, :rank] @ outer[:, :rank].T + bias
-            answers = network.rest(outputs, index).argmax(axis=1) == labels
-            measured[rank] = _row(right, right if rank == full else answers)
+            measured[rank] = _row(right, right if rank == full else answer(rank) == labels)
         return measured[rank][2]
 
     for rank in grid(full):
@@ -80,6 +83,31 @@ def curve(network: Network, index: int, factors: Factors, samples: Samples) -> C
         high,
         needed,
     )
+
+
+def _answers(
+    network: Runner, index: int, factors: Factors, samples: Samples
+) -> Callable[[int], NDArray[np.int64]]:
+    """Return what gives the answers (N,) to the samples with a layer cut to a rank."""
+    if isinstance(network, Network):
+        chain = network
+        inner = chain.hidden(samples.images, index) @ factors.right.astype(np.float32)
+        outer = (factors.left * factors.values).astype(np.float32)
+        bias = chain.bias(index)
+        return lambda rank: chain.rest(inner[:, :rank] @ outer[:, :rank].T + bias, index).argmax(
+            axis=1
+        )
+    if network.origin is None:
+        raise ValueError("a network that is no chain of layers says what it was made of")
+    whole, choice = network.origin
+    layer = network.layers[index]
+
+    def answer(rank: int) -> NDArray[np.int64]:
+        cut = pruning.at_rank(whole, layer, factors, rank)
+        answers: NDArray[np.int64] = choice(cut).logits(samples.images).argmax(axis=1)
+        return answers
+
+    return answer
 
 
 def grid(full: int) -> tuple[int, ...]:

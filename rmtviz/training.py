@@ -97,7 +97,9 @@ class Training:
 
     def network(self, dataset: Dataset) -> MLP:
         """Return the choice that runs this recipe's checkpoints."""
-        return MLP(self.activation, self.inputs, mean=dataset.mean, std=dataset.std)
+        return MLP(
+            self.activation, self.inputs, mean=dataset.mean, std=dataset.std, top=dataset.top
+        )
 
 
 def widths(words: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from rmtviz import evaluation, layers, pruning
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import Evaluation, Latency, Paired
-from rmtviz.networks import MLP
+from rmtviz.networks import Choice
 from rmtviz.pruning import Factors, PruningPlan
 
 CONTROLS = ("learnt", "bulk", "fresh")
@@ -40,7 +40,7 @@ class Trial:
 def run(
     checkpoint: Checkpoint,
     plan: PruningPlan,
-    choice: MLP,
+    choice: Choice,
     samples: Samples,
     known: Mapping[str, Factors] | None = None,
 ) -> Trial:
@@ -83,7 +83,7 @@ def controls(
     dense = [cut if cut.form == "whole" else replace(cut, form="dense") for cut in plan.cuts]
     learnt = pruning.apply(checkpoint, replace(plan, cuts=tuple(dense)), known)
     whole = {layer.name: layer for layer in layers.find(checkpoint)[0]}
-    stored = {layer.name: layer.tensors[0] for layer in layers.find(learnt)[0]}
+    stored = {layer.name: layer for layer in layers.find(learnt)[0]}
     rng = np.random.default_rng(seed)
     made: dict[str, dict[str, Tensor]] = {name: dict(learnt.tensors) for name in CONTROLS}
     for cut in plan.cuts:
@@ -95,7 +95,7 @@ def controls(
         planned = parts.truncated(cut.rank_after, cut.values, cut.kept)
         noise = rng.standard_normal(bulk.shape)
         noise *= np.linalg.norm(bulk) / np.linalg.norm(noise)
-        name = stored[cut.name]
+        (name,) = stored[cut.name].tensors
         for control, matrix in (("bulk", bulk), ("fresh", planned + noise)):
-            made[control][name] = Tensor.of(matrix.astype(learnt.tensors[name].dtype))
+            made[control][name] = stored[cut.name].holding(made[control][name], matrix)
     return {name: replace(learnt, tensors=tensors) for name, tensors in made.items()}

@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
+from rmtviz.cli.given import as_operators, declared, frozen, labelled, told
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
-from rmtviz.errors import BadOption, CannotRun, DataRefused, ExtraMissing, RmtvizError
+from rmtviz.errors import BadOption, CannotRun, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
 from rmtviz.words import say
 
@@ -51,20 +52,35 @@ def main() -> None:
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--equalise", is_flag=True, help=say("cli.equalise"))
 @click.option("--each", is_flag=True, help=say("cli.each"))
+@click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
+@click.option("--operator", default=None, help=say("cli.operator"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def analyze(
-    model: Path, method: str, options: tuple[str, ...], equalise: bool, each: bool, as_json: bool
+    model: Path,
+    method: str,
+    options: tuple[str, ...],
+    equalise: bool,
+    each: bool,
+    kinds: tuple[str, ...],
+    operator: str | None,
+    as_json: bool,
 ) -> None:
     """Print the analysis of a file."""
     from rmtviz import analysis, decomposition, formats, knobs
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
-    checkpoint = formats.read(model)
+    checkpoint = told(formats.read(model), kinds)
     with progress(say("cli.progress")) as tick:
         spectra = decomposition.decompose(checkpoint, tick, equalise=equalise or method == "dyson")
         result = analysis.fit(spectra, chosen, checkpoint, each=each)
-    click.echo(as_text(result.to_dict()) if as_json else table(result))
+    record = result.to_dict()
+    lines = []
+    rows = {row["name"]: row for row in record["layers"]}
+    for name, found in as_operators(checkpoint, operator, rows):
+        rows[name]["operator"] = found
+        lines.append(say("cli.operator_line", name=name, **found))
+    click.echo(as_text(record) if as_json else "\n".join([table(result), *lines]))
 
 
 @main.command(help=say("cli.prune"))
@@ -74,11 +90,14 @@ def analyze(
 @click.option("--rule", default=None, help=say("cli.rule"))
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--rank", "ranks", multiple=True, help=say("cli.rank"))
+@click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--form", default="auto", show_default=True, help=say("cli.form"))
 @click.option("--include-last", is_flag=True, help=say("cli.include_last"))
 @click.option("--factored", default=None, help=say("cli.factored"))
 @click.option("--activation", default=None, help=say("cli.activation"))
 @click.option("--inputs", default=None, help=say("cli.inputs"))
+@click.option("--layout", default=None, help=say("cli.layout"))
+@click.option("--dataset", default=None, help=say("cli.dataset"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def prune(
     model: Path,
@@ -87,11 +106,14 @@ def prune(
     rule: str | None,
     options: tuple[str, ...],
     ranks: tuple[str, ...],
+    kinds: tuple[str, ...],
     form: str,
     include_last: bool,
     factored: str | None,
     activation: str | None,
     inputs: str | None,
+    layout: str | None,
+    dataset: str | None,
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
@@ -104,7 +126,7 @@ def prune(
     knob_words = parse(options, names)
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
     chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
-    checkpoint = declared(formats.read(model), factored)
+    checkpoint = declared(told(formats.read(model), kinds), factored)
     pairs = layers.suspected_pairs(checkpoint)
     if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
         raise CannotRun("perhaps_factored", names=",".join(pairs))
@@ -120,8 +142,9 @@ def prune(
         include_last=include_last,
         careful=careful,
     )
-    pruned = frozen(pruning.apply(checkpoint, plan), checkpoint, activation, inputs)
-    before, after = pruning.Size.of(checkpoint), pruning.Size.of(pruned)
+    given = {"activation": activation, "inputs": inputs, "layout": layout}
+    pruned, places = frozen(pruning.apply(checkpoint, plan), checkpoint, dataset, given)
+    before, after = (pruning.Size.of(each, places) for each in (checkpoint, pruned))
     network = pruned.about.get("network")
     network = network if isinstance(network, dict) else {}
     record = {
@@ -133,6 +156,7 @@ def prune(
         "activation": network.get("activation"),
         "inputs": network.get("inputs"),
         "layers": [dataclasses.asdict(cut) for cut in plan.cuts],
+        "macs_at_one_place": before.placeless,
         **{
             f"{name}_{when}": getattr(size, name)
             for name in ("parameters", "macs", "bytes")
@@ -145,36 +169,35 @@ def prune(
 
 @main.command(help=say("cli.evaluate"))
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--dataset", default="mnist", show_default=True, help=say("cli.dataset"))
+@click.option("--dataset", default=None, help=say("cli.dataset"))
 @click.option("--split", default=None, help=say("cli.split"))
 @click.option("--activation", default=None, help=say("cli.activation"))
 @click.option("--inputs", default=None, help=say("cli.inputs"))
+@click.option("--layout", default=None, help=say("cli.layout"))
 @click.option("--order", default=None, help=say("cli.order"))
 @click.option("--factored", default=None, help=say("cli.factored"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def evaluate(
     model: Path,
-    dataset: str,
+    dataset: str | None,
     split: str | None,
     activation: str | None,
     inputs: str | None,
+    layout: str | None,
     order: str | None,
     factored: str | None,
     as_json: bool,
 ) -> None:
     """Print how many of a dataset's images a network reads right."""
-    from rmtviz import datasets, evaluation, formats, knobs, networks
+    from rmtviz import evaluation, formats, networks
 
-    made = knobs.make(datasets.DATASETS, dataset)
     checkpoint = declared(formats.read(model), factored)
-    data, foreign = datasets.of(checkpoint)
-    data = data if data.name == dataset else made()
-    choice = networks.detect(
+    choice, data, foreign = networks.match(
         checkpoint,
-        data,
-        foreign,
+        labelled(dataset),
         activation=activation,
         inputs=inputs,
+        layout=layout,
         order=tuple(order.split(",")) if order else None,
     )
     samples = data.split("all" if split in (None, "test") else split, foreign=foreign)
@@ -303,46 +326,6 @@ def save(content: bytes, output: Path) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise BadOption("not_written", output=output, why=problem.strerror) from None
-
-
-def declared(checkpoint: Any, factored: str | None) -> Any:
-    """Return the checkpoint with the layers declared factored: names by commas, or "none".
-
-    Raises:
-        BadOption: a name of no two tensors that can be one layer.
-    """
-    if factored is None:
-        return checkpoint
-    from rmtviz import layers
-
-    names = [] if factored == "none" else [name.strip() for name in factored.split(",")]
-    told = checkpoint.with_about(factored=names)
-    pairs = layers.factored_pairs(told)
-    for name in names:
-        if name not in pairs:
-            asked = [*layers.factored_pairs(checkpoint), *layers.suspected_pairs(checkpoint)]
-            raise BadOption("unknown_layer", name=name, known=", ".join(asked) or "–")
-    return told
-
-
-def frozen(pruned: Any, whole: Any, activation: str | None, inputs: str | None) -> Any:
-    """Return the pruned checkpoint with how the whole network runs in its record.
-
-    Found on the whole network, so that the cut cannot change it; what was named is recorded
-    as named, and nothing where torch or a dataset that fits is missing.
-    """
-    if importlib.util.find_spec("torch") is None:
-        return pruned
-    from rmtviz import datasets, networks
-
-    try:
-        data, foreign = datasets.of(whole)
-        choice = networks.detect(whole, data, foreign, activation=activation, inputs=inputs)
-    except (CannotRun, DataRefused):
-        if not (activation and inputs):
-            return pruned
-        choice = networks.MLP(activation, inputs)
-    return pruned.with_about(network=choice.record())
 
 
 def _rank(word: str) -> tuple[str, int]:

@@ -8,12 +8,34 @@ from collections.abc import Mapping
 
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets.base import SPLITS, Dataset, LabelNoise, Samples
+from rmtviz.datasets.digits import Digits
+from rmtviz.datasets.fashion import FashionMNIST
+from rmtviz.datasets.files import read
 from rmtviz.datasets.mnist import MNIST
 
-DATASETS: Mapping[str, type[MNIST]] = {"mnist": MNIST}
+DATASETS: Mapping[str, type[MNIST] | type[FashionMNIST] | type[Digits]] = {
+    "mnist": MNIST,
+    "fashion-mnist": FashionMNIST,
+    "digits": Digits,
+}
 """The datasets, by name."""
 
-__all__ = ["DATASETS", "MNIST", "SPLITS", "Dataset", "LabelNoise", "Samples", "of"]
+OFFERED = ("mnist", "digits")
+"""Those that a network is tried on without being asked: they are here, and differ in shape."""
+
+__all__ = [
+    "DATASETS",
+    "MNIST",
+    "OFFERED",
+    "SPLITS",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "LabelNoise",
+    "Samples",
+    "of",
+    "read",
+]
 
 
 def of(checkpoint: Checkpoint) -> tuple[Dataset, bool]:

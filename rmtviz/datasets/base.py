@@ -4,15 +4,17 @@ A network that we train sees all of the training file but its last `SELECTION` i
 are the selection set: curves, sliders and searches read them. The test images are read only
 to report. Of a model that we did not train (`foreign`) nobody knows which training images it
 has seen, so both sets come from the test file: its first `SELECTION` images to select, the
-others to report.
+others to report. In a small file, selection takes at most half of the test images, and at
+most a fifth of the training images.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.errors import BadOption
+from rmtviz.errors import BadOption, DataRefused
 
 SELECTION = 5_000
 """The number of images that choices are made on."""
@@ -20,7 +22,7 @@ SELECTION = 5_000
 SPLITS = ("train", "selection", "test", "all")
 """The names that `Dataset.split` knows; "all" is the whole test file."""
 
-Images = NDArray[np.uint8]
+Images = NDArray[np.uint8] | NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 
@@ -54,9 +56,12 @@ class LabelNoise:
 class Dataset:
     """A training file and a test file of labelled images, read-only.
 
-    `train_images` (N, pixels) and `test_images` are grey levels from 0 to 255, labels run
-    from 0 to `len(classes) - 1`; `mean` and `std` are those of the training file's grey
-    levels / 255. `clean_labels` are the training labels before any noise.
+    `train_images` (N, pixels) and `test_images` are levels from 0 to `top` (numbers of any
+    kind where they are float32), the pixels of coloured ones channel by channel;
+    `image_shape` is (height, width), (channels, height, width), or (1, numbers) for what is
+    no picture. Labels run from 0 to `len(classes) - 1`; `mean` and `std` are those of the
+    training file's levels / `top`. `clean_labels` are the training labels before any noise.
+    The training file may be empty.
 
     Raises:
         ValueError: arrays that do not belong together; a fault of whoever made the dataset.
@@ -68,22 +73,24 @@ class Dataset:
     test_images: Images
     test_labels: Labels
     clean_labels: Labels
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     classes: tuple[str, ...]
     mean: float
     std: float
     noise: LabelNoise | None = None
+    top: float = 255.0
 
     def __post_init__(self) -> None:
-        pixels = self.image_shape[0] * self.image_shape[1]
+        pixels = math.prod(self.image_shape)
         for images, labels in (
             (self.train_images, self.train_labels),
             (self.train_images, self.clean_labels),
             (self.test_images, self.test_labels),
         ):
-            if images.dtype != np.uint8 or images.shape != (len(labels), pixels):
+            if images.dtype not in (np.uint8, np.float32) or images.shape != (len(labels), pixels):
                 raise ValueError(f"{images.shape} images of {images.dtype}, {len(labels)} labels")
-            if labels.dtype != np.int64 or labels.min() < 0 or labels.max() >= self.outputs:
+            within = not labels.size or (labels.min() >= 0 and labels.max() < self.outputs)
+            if labels.dtype != np.int64 or not within:
                 raise ValueError(f"labels must be int64 from 0 to {self.outputs - 1}")
             images.flags.writeable = False
             labels.flags.writeable = False
@@ -131,17 +138,23 @@ class Dataset:
 
         Raises:
             BadOption: no split of this name.
+            DataRefused: the dataset has no training file.
         """
         if name not in SPLITS:
             raise BadOption("unknown_name", name=name, known=", ".join(SPLITS))
-        end = len(self.train_labels) - SELECTION
+        if not len(self.train_labels) and (
+            name == "train" or (name == "selection" and not foreign)
+        ):
+            raise DataRefused("data_no_train", dataset=self.name)
+        end = len(self.train_labels) - min(SELECTION, len(self.train_labels) // 5)
         if name == "train":
             return self._samples(name, self.train_images[:end], self.train_labels[:end])
         if name == "selection" and not foreign:
             return self._samples(name, self.train_images[end:], self.train_labels[end:])
         part = slice(None)
         if foreign and name != "all":
-            part = slice(SELECTION) if name == "selection" else slice(SELECTION, None)
+            half = min(SELECTION, len(self.test_labels) // 2)
+            part = slice(half) if name == "selection" else slice(half, None)
         return self._samples(name, self.test_images[part], self.test_labels[part])
 
     def _samples(self, name: str, images: Images, labels: Labels) -> Samples:

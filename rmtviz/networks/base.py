@@ -1,15 +1,17 @@
-"""A network that runs: a chain of layers with an activation between them, and how pixels enter."""
+"""What every network that runs promises, how pixels enter, and the plain chain of layers."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import DataRefused
 from rmtviz.layers import Layer
@@ -17,15 +19,15 @@ from rmtviz.layers import Layer
 BATCH = 2_000
 """Images that go through a network at once, where memory is the only concern."""
 
-INPUTS: Mapping[str, Callable[[float, float], tuple[float, float]]] = {
-    "unit": lambda mean, std: (0.0, 255.0),
-    "standard": lambda mean, std: (255 * mean, 255 * std),
-    "symmetric": lambda mean, std: (127.5, 127.5),
-    "raw": lambda mean, std: (0.0, 1.0),
+INPUTS: Mapping[str, Callable[[float, float, float], tuple[float, float]]] = {
+    "unit": lambda mean, std, top: (0.0, top),
+    "standard": lambda mean, std, top: (top * mean, top * std),
+    "symmetric": lambda mean, std, top: (top / 2, top / 2),
+    "raw": lambda mean, std, top: (0.0, 1.0),
 }
-"""How a grey level x from 0 to 255 enters: as (x − centre) / scale, by name.
+"""How a level x from 0 to `top` (255) enters: as (x − centre) / scale, by name.
 
-Given the mean and standard deviation of x/255: `unit` is x/255, `standard` is
+Given the mean and standard deviation of x/255 and the 255: `unit` is x/255, `standard` is
 (x/255 − mean)/std, `symmetric` is (x/255 − ½)/½, `raw` is x.
 """
 
@@ -40,6 +42,52 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "identity": nn.Identity,
 }
 """What runs between the layers, by name, each with torch's defaults."""
+
+
+class Runner(Protocol):
+    """A network that runs, never changed.
+
+    `layers` are the checkpoint's, in order; `places` says of those that are applied at more
+    than one place of a sample, at how many; `inputs` is a key of `INPUTS`.
+    """
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def inputs(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def places(self) -> Mapping[str, int]: ...
+    @property
+    def origin(self) -> "tuple[Checkpoint, Choice] | None":
+        """What it was made of and how, where that is the way to run it with other weights."""
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuse a dataset whose samples or classes are not the network's: `DataRefused`."""
+
+    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the outputs (N, classes) for samples (N, pixels)."""
+
+
+class Choice(Protocol):
+    """How a checkpoint is run, with all that it leaves open decided: called, it gives a network."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def inputs(self) -> str: ...
+
+    def __call__(self, checkpoint: Checkpoint) -> Runner: ...
+
+    def __hash__(self) -> int: ...
+
+    def record(self) -> dict[str, Any]:
+        """Return what a checkpoint's record says under "network": how it runs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +116,15 @@ class Network:
         return self.layers[-1].shape[0]
 
     @property
+    def places(self) -> Mapping[str, int]:
+        """Every layer is applied once."""
+        return {}
+
+    @property
+    def origin(self) -> None:
+        """Not needed: see `hidden` and `rest`."""
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one sample: one for each stored weight, biases apart."""
         return sum(weights.numel() for weights in self.stages.parameters() if weights.ndim == 2)
@@ -78,10 +135,9 @@ class Network:
         Raises:
             DataRefused: names both numbers.
         """
-        _same("data_pixels", dataset.name, dataset.pixels, self.width)
-        _same("data_classes", dataset.name, dataset.outputs, self.outputs)
+        fits(self, dataset)
 
-    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return the outputs (N, classes) for images (N, pixels) of grey levels.
 
         Raises:
@@ -89,7 +145,7 @@ class Network:
         """
         return self.hidden(images, len(self.layers))
 
-    def hidden(self, images: NDArray[np.uint8], upto: int) -> NDArray[np.float32]:
+    def hidden(self, images: NDArray[Any], upto: int) -> NDArray[np.float32]:
         """Return what layer number `upto` is given (N, columns), for images (N, pixels).
 
         That is the scaled pixels for 0, and the logits for `len(layers)`.
@@ -97,7 +153,7 @@ class Network:
         Raises:
             DataRefused: the images have another number of pixels.
         """
-        _same("data_pixels", "images", images.shape[1], self.width)
+        same("data_pixels", "images", images.shape[1], self.width)
         part = self.stages[: 2 * upto]
         return self._batches(images, lambda batch: part(self.enter(batch)))
 
@@ -144,6 +200,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _same(key: str, dataset: str, given: int, wanted: int) -> None:
+def fits(network: Runner, dataset: Dataset) -> None:
+    """Refuse a dataset whose samples or classes are not those that the network takes and gives.
+
+    Raises:
+        DataRefused: names both numbers.
+    """
+    same("data_pixels", dataset.name, dataset.pixels, network.width)
+    same("data_classes", dataset.name, dataset.outputs, network.outputs)
+
+
+def same(key: str, dataset: str, given: int, wanted: int) -> None:
+    """Refuse two numbers that differ, with the sentence of this key."""
     if given != wanted:
         raise DataRefused(key, dataset=dataset, given=given, wanted=wanted)

@@ -6,26 +6,35 @@ import streamlit as st
 
 from rmtviz import figures, formats, layers, networks, pruning, report, verdict
 from rmtviz.analysis import Analysis
-from rmtviz.errors import CannotRun, DataRefused, OrderUnknown
+from rmtviz.errors import CannotRun, DataRefused, ExtraMissing, OrderUnknown
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
-from rmtviz.ui import plans, running, session, widgets
+from rmtviz.ui import data, plans, running, session, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
+Reason = CannotRun | DataRefused | ExtraMissing
 
-def run_or_reason(model: Model) -> Running | CannotRun | DataRefused:
+
+def run_or_reason(model: Model) -> Running | Reason:
     """Return the model as a network that runs, or why it does not."""
+    if (chosen := st.session_state.pop("data_next", None)) is not None:
+        st.session_state["data"] = chosen
     activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
     order = st.session_state.get("orders", {}).get(model.digest)
+    layout = st.session_state.get("layouts", {}).get(model.digest)
     try:
-        run = running.running(model, activation, inputs, order)
-        running.whole(run)
-    except (CannotRun, DataRefused) as reason:
+        chosen_data = data.choice()
+        with st.spinner(say("prune.run_wait")):
+            run = running.running(model, activation, inputs, order, layout, chosen_data)
+            running.whole(run)
+    except (CannotRun, DataRefused, ExtraMissing) as reason:
+        data.draw(None)
         return reason
     how_it_runs(run)
+    data.draw(run)
     return run
 
 
@@ -47,14 +56,20 @@ def steps(digest: str) -> None:
     )
 
 
-def no_accuracy(reason: CannotRun | DataRefused, analysis: Analysis, layer: str, rank: int) -> None:
-    """Say why no accuracy can be shown; what a cut removes of the weights stands in its place."""
+def no_accuracy(
+    reason: Reason, model: Model, analysis: Analysis, plan: PruningPlan, layer: str
+) -> None:
+    """Say why no accuracy can be shown; what a cut moves and removes stands in its place."""
     widgets.refusal(reason, st.info, ":material/info:")
     if isinstance(reason, OrderUnknown) or reason.key == "order_shapes":
         _ask_order(analysis)
     elif reason.key == "perhaps_factored":
         _ask_pairs()
-    _weights_error(analysis, layer, rank)
+    elif reason.key == "layout_alike":
+        _ask_layout(analysis, str(reason.values["layouts"]).split())
+    elif isinstance(reason, DataRefused):
+        _outputs_moved(model, plan)
+    _weights_error(analysis, layer, plan[layer].rank_after)
 
 
 def _weights_error(analysis: Analysis, layer: str, rank: int) -> None:
@@ -76,6 +91,39 @@ def _ask_order(analysis: Analysis) -> None:
         st.rerun()
 
 
+def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
+    """Ask which layout a convolutional network has; the answer holds for this network."""
+    chosen = st.selectbox(
+        say("prune.layout_ask"), layouts, index=None, help=say("prune.run_layout_help")
+    )
+    if chosen is not None:
+        st.session_state.setdefault("layouts", {})[analysis.digest] = chosen
+        st.rerun()
+
+
+def _outputs_moved(model: Model, plan: PruningPlan) -> None:
+    """Draw how far the plan moves the outputs, where no data say what that means."""
+    activation = st.session_state.get("run_activation")
+    try:
+        choice, error, supplied = running.moved(model, plan, activation, data.own())
+    except (CannotRun, DataRefused, ExtraMissing):
+        return
+    st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_help')}")
+    words = {"activation": choice.activation}
+    with st.container(horizontal=True):
+        st.metric(
+            say("prune.output_error", samples=1_000),
+            f"{error:.1%}",
+            border=True,
+            help=say("prune.output_error_help", **words),
+        )
+        if supplied is not None:
+            samples = min(running.SUPPLIED, len(own.test_labels) if (own := data.own()) else 0)
+            st.metric(
+                say("prune.output_error_own", samples=samples), f"{supplied:.1%}", border=True
+            )
+
+
 def _ask_pairs() -> None:
     """Ask whether pairs of narrow layers are one layer each; the answer makes a new model."""
     one, two = st.columns(2)
@@ -92,17 +140,23 @@ def _ask_pairs() -> None:
 
 def how_it_runs(run: Running) -> None:
     """Say with which activation and inputs the network runs, and let them be changed."""
-    with st.popover(
-        say(
-            "prune.runs",
-            activation=say(f"prune.activation.{run.choice.activation}"),
-            inputs=say(f"prune.inputs.{run.choice.inputs}"),
-        ),
-        icon=":material/memory:",
-    ):
+    tables: dict[str, Mapping[str, object]] = {"inputs": networks.INPUTS}
+    inputs = say(f"prune.inputs.{run.choice.inputs}")
+    if isinstance(run.choice, networks.ONNX):
+        label = say("prune.runs_graph", inputs=inputs)
+    else:
+        tables = {"activation": networks.ACTIVATIONS, **tables}
+        activation = say(f"prune.activation.{run.choice.activation}")
+        label = say("prune.runs", activation=activation, inputs=inputs)
+    with st.popover(label, icon=":material/memory:"):
         st.markdown(say("prune.runs_help"))
-        _way("activation", networks.ACTIVATIONS)
-        _way("inputs", networks.INPUTS)
+        if isinstance(run.choice, networks.CNN):
+            st.markdown(
+                f"{say('prune.run_layout')}: `{run.choice.layout}`",
+                help=say("prune.run_layout_help"),
+            )
+        for key, table in tables.items():
+            _way(key, table)
 
 
 def _way(key: str, table: Mapping[str, object]) -> None:
@@ -156,6 +210,8 @@ def numbers(
                 delta_description=say("prune.against"),
                 border=True,
             )
+    if after.placeless:
+        st.caption(say("prune.places"))
 
 
 def table(analysis: Analysis, plan: PruningPlan) -> None:
@@ -277,7 +333,13 @@ def test(run: Running, plan: PruningPlan) -> Trial | None:
     if st.button(say("prune.test"), icon=":material/fact_check:", type="primary"):
         asked.add(token)
     if token not in asked:
-        st.caption(say("prune.test_help_foreign" if run.foreign else "prune.test_help"))
+        counts = {split: len(run.samples(split)) for split in ("selection", "test")}
+        words = say(
+            "prune.test_help_foreign" if run.foreign else "prune.test_help",
+            samples=counts["test"],
+            selection=counts["selection"],
+        )
+        st.caption(words)
         return None
     with st.spinner(say("prune.test_wait")):
         found = running.tested(run, plan)
@@ -301,11 +363,12 @@ def take_away(
     tested: Trial | None,
 ) -> None:
     """Draw the downloads: the pruned weights, the plan, and a page for those who decide."""
-    usual = model.checkpoint.format if model.checkpoint.format in formats.FORMATS else "safetensors"
+    names = [name for name in formats.FORMATS if name != "onnx" or model.checkpoint.graph]
+    usual = model.checkpoint.format if model.checkpoint.format in names else "safetensors"
     chosen = st.selectbox(
         say("prune.format"),
-        list(formats.FORMATS),
-        index=list(formats.FORMATS).index(usual),
+        names,
+        index=names.index(usual),
         format_func=lambda name: say(f"prune.format_name.{name}"),
     )
     stem = model.spectra.model.source.rpartition(".")[0] or model.spectra.model.source

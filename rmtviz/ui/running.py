@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 
-from rmtviz import datasets, evaluation, networks, pruning, tradeoff, trial
+import numpy as np
+
+from rmtviz import evaluation, networks, pruning, tradeoff, trial
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, Paired
-from rmtviz.networks import MLP, Network
+from rmtviz.networks import Choice, Runner
 from rmtviz.pruning import Factors, PruningPlan, Size
 from rmtviz.tradeoff import Curve
 from rmtviz.trial import Trial
 from rmtviz.ui.library import Model
+
+SUPPLIED = 1_000
+"""Of the visitor's own samples so many are used where their labels do not fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,10 +23,21 @@ class Running:
     """A model that runs: its network, the choice that made it, and the data it is judged on."""
 
     model: Model
-    choice: MLP
-    network: Network
+    choice: Choice
+    network: Runner
     dataset: Dataset
     foreign: bool
+
+    @property
+    def key(self) -> tuple[Choice, str]:
+        """What its results are kept under: how it runs, and on what."""
+        return self.choice, self.dataset.name
+
+    @property
+    def entering(self) -> tuple[float, float]:
+        """How a level x enters the network: centre and scale of (x − centre) / scale."""
+        data = self.dataset
+        return networks.INPUTS[self.choice.inputs](data.mean, data.std, data.top)
 
     def samples(self, split: str) -> Samples:
         """Return the images of a split, as they belong to this model."""
@@ -33,8 +49,12 @@ def running(
     activation: str | None = None,
     inputs: str | None = None,
     order: tuple[str, ...] | None = None,
+    layout: str | None = None,
+    data: Dataset | None = None,
 ) -> Running:
     """Return the model as a network that runs, its open choices found on selection images.
+
+    On the data given, else on those that suit it: see `networks.match`.
 
     Raises:
         CannotRun: it cannot be run from its weights.
@@ -42,31 +62,31 @@ def running(
     """
 
     def make() -> Running:
-        dataset, foreign = datasets.of(model.checkpoint)
-        choice = networks.detect(
+        choice, dataset, foreign = networks.match(
             model.checkpoint,
-            dataset,
-            foreign,
+            data,
             activation=activation,
             inputs=inputs,
             order=order,
+            layout=layout,
         )
         return Running(model, choice, choice(model.checkpoint), dataset, foreign)
 
-    return model.memo(("running", activation, inputs, order), make)
+    name = data.name if data else None
+    return model.memo(("running", activation, inputs, order, layout, name), make)
 
 
 def whole(run: Running) -> Evaluation:
     """Return how the unpruned network reads the selection images."""
     return run.model.memo(
-        ("whole", run.choice), lambda: evaluation.evaluate(run.network, run.samples("selection"))
+        ("whole", run.key), lambda: evaluation.evaluate(run.network, run.samples("selection"))
     )
 
 
 def pruned(run: Running, plan: PruningPlan) -> Evaluation:
     """Return how the pruned network reads the selection images."""
     return run.model.memo(
-        ("pruned", run.choice, plan),
+        ("pruned", run.key, plan),
         lambda: evaluation.evaluate(
             run.choice(checkpoint(run.model, plan)), run.samples("selection")
         ),
@@ -78,11 +98,36 @@ def paired(run: Running, plan: PruningPlan) -> Paired:
     return evaluation.compare(whole(run), pruned(run, plan), run.samples("selection").labels)
 
 
-def sizes(model: Model, plan: PruningPlan) -> tuple[Size, Size]:
-    """Return what the model stores before and after a plan."""
-    before = model.memo("size", lambda: Size.of(model.checkpoint))
-    after = model.memo(("size", plan), lambda: Size.of(checkpoint(model, plan)))
+def sizes(model: Model, plan: PruningPlan, run: Running | None = None) -> tuple[Size, Size]:
+    """Return what the model stores and computes before and after a plan."""
+    places = run.network.places if run else {}
+    key = run.key if run else None
+    before = model.memo(("size", key), lambda: Size.of(model.checkpoint, places))
+    after = model.memo(("size", key, plan), lambda: Size.of(checkpoint(model, plan), places))
     return before, after
+
+
+def moved(
+    model: Model, plan: PruningPlan, activation: str | None, own: Dataset | None
+) -> tuple[Choice, float, float | None]:
+    """Return how the model runs without data that fit, and how far a plan moves its outputs.
+
+    Over random inputs, and over data of the visitor's own where these are of its length.
+
+    Raises:
+        CannotRun: without data it cannot be run.
+    """
+
+    def make() -> tuple[Choice, float, float | None]:
+        choice = networks.blind(model.checkpoint, activation)
+        whole, cut = choice(model.checkpoint), choice(checkpoint(model, plan))
+        error = evaluation.output_error(whole, cut, evaluation.random_inputs(whole))
+        if own is None or own.pixels != whole.width:
+            return choice, error, None
+        levels = own.test_images[:SUPPLIED] / np.float32(own.top)
+        return choice, error, evaluation.output_error(whole, cut, levels.astype(np.float32))
+
+    return model.memo(("moved", plan, activation, own.name if own else None), make)
 
 
 def curve(run: Running, layer: str) -> Curve:
@@ -94,13 +139,13 @@ def curve(run: Running, layer: str) -> Curve:
         samples = run.samples("selection")
         return tradeoff.curve(run.network, names.index(layer), parts, samples)
 
-    return run.model.memo(("curve", run.choice, layer), make)
+    return run.model.memo(("curve", run.key, layer), make)
 
 
 def tested(run: Running, plan: PruningPlan) -> Trial:
     """Return the figures on the test images, the latencies and the three controls."""
     return run.model.memo(
-        ("tested", run.choice, plan),
+        ("tested", run.key, plan),
         lambda: trial.run(
             run.model.checkpoint, plan, run.choice, run.samples("test"), _cut(run.model, plan)
         ),

@@ -98,7 +98,7 @@ def test_every_tensor_is_in_a_layer_or_skipped_for_a_known_reason(
     left_out = (Skipped("elsewhere", (2,), "float8", "not_floating"),)
     ordered = Checkpoint.of(arrays, left_out=left_out).with_about(factored=factored)
     found, skipped = layers.find(ordered)
-    used = [name for layer in found for name in layer.tensors]
+    used = {name for layer in found for name in layer.tensors}
     assert sorted([*used, *(x.name for x in skipped)]) == sorted([*arrays, "elsewhere"])
     assert len({layer.name for layer in found}) == len(found)
     assert all(f"skipped.{item.reason}" in catalogue() for item in skipped)
@@ -107,7 +107,8 @@ def test_every_tensor_is_in_a_layer_or_skipped_for_a_known_reason(
         matrix = layer.matrix(ordered)
         assert matrix.shape == layer.shape
         assert matrix.dtype.name in FLOATS
-        assert layer.parameters(ordered) == sum(arrays[name].size for name in layer.tensors)
+        stored = sum(arrays[name].size for name in layer.tensors)
+        assert layer.parameters(ordered) == stored // (layer.part[1] if layer.part else 1)
         bias = layers.bias(ordered, layer)
         assert bias is None or ordered[bias].shape == (layer.shape[0],)
     other = Checkpoint.of(dict(shuffled(arrays.items(), seed)), left_out=left_out)
@@ -125,7 +126,10 @@ def test_every_tensor_is_in_a_layer_or_skipped_for_a_known_reason(
         ("norm.num_batches_tracked", np.zeros((), int), "buffer"),
         ("ids", np.zeros((3, 4), int), "not_floating"),
         ("fc.weight", np.zeros((0, 4)), "empty"),
-        ("conv.weight", np.zeros((3, 4, 5, 5)), "convolution"),
+        ("conv.weight", np.zeros((3, 4, 5, 5)), None),
+        ("dw.weight", np.zeros((3, 1, 5, 5)), "depthwise"),
+        ("cls_token", np.zeros((1, 1, 9)), "vector"),
+        ("pos_embed", np.zeros((1, 5, 9)), "embedding"),
         ("odd", np.zeros((1, 2, 1, 2, 1, 2)), "many_sides"),
         ("transformer.wte.weight", np.zeros((9, 4)), "embedding"),
         ("tok_embeddings.weight", np.zeros((9, 4)), "embedding"),

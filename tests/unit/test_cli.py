@@ -39,7 +39,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "net.0.bias": np.zeros(50, np.float32),
         "net.2.weight": second.astype(np.float16),
         "net.4.weight": rng.normal(size=(10, 40)).astype(np.float32),
-        "conv.weight": np.zeros((4, 3, 5, 5), np.float32),
+        "dw.weight": np.zeros((4, 1, 5, 5), np.float32),
     }
     safetensors.numpy.save_file(arrays, path)
     return path
@@ -76,7 +76,7 @@ def test_table_has_a_row_a_layer_a_verdict_and_what_was_skipped(weights: Path) -
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == say(
-        "cli.file", source="weights.safetensors", format="safetensors", parameters=7250, bytes=25000
+        "cli.file", source="weights.safetensors", format="safetensors", parameters=7050, bytes=24200
     )
     heads = lines[2].split("  ")
     assert heads[0].strip() == say("cli.column.name")
@@ -90,9 +90,9 @@ def test_table_has_a_row_a_layer_a_verdict_and_what_was_skipped(weights: Path) -
     assert verdict.of_model(analysis) in lines
     assert f"net.4: {verdict.of_layer(analysis['net.4'])}" in lines
     assert lines.index(say("cli.skipped")) == len(lines) - 3
-    assert "conv.weight" in lines[-2]
-    assert "4×3×5×5" in lines[-2]
-    assert say("skipped.convolution") in lines[-2]
+    assert "dw.weight" in lines[-2]
+    assert "4×1×5×5" in lines[-2]
+    assert say("skipped.depthwise") in lines[-2]
     assert "net.0.bias" in lines[-1]
 
 
@@ -300,3 +300,29 @@ def test_a_real_refusal_is_two_lines(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 2
     assert "nothing.pt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_kind_may_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "odd.npz"
+    np.savez(path, **{"wte.weight": np.eye(30, 25), "w": np.ones((3, 4))})
+    layers = [["wte", [30, 25], "embedding"], ["w", [4, 3], "transposed"]]
+    told = ["--kind", "wte.weight=embedding", "--kind", "w=transposed"]
+    found = json.loads(run(path, "--json", *told).stdout)["layers"]
+    assert sorted([x["name"], x["shape"], x["kind"]] for x in found) == sorted(layers)
+    for wrong in ("wte.weight=matrix", "wte.weight", "none=linear", "w=convolution"):
+        assert_refused(run(path, "--kind", wrong))
+
+
+def test_convolutions_may_be_taken_as_operators(tmp_path: Path) -> None:
+    path = tmp_path / "conv.npz"
+    np.savez(path, **{"c.weight": np.full((1, 1, 3, 3), 1 / 9), "fc.weight": np.eye(3)})
+    conv, fc = json.loads(run(path, "--json", "--operator", "6x6").stdout)["layers"]
+    assert (conv["operator"]["count"], conv["operator"]["sides"]) == (36, "6x6")
+    assert conv["operator"]["high"] == pytest.approx(1)  # a mean keeps a constant picture
+    assert "operator" not in fc
+    assert "36" in run(path, "--operator", "6x6").stdout.splitlines()[-1]
+    np.savez(path, **{"c.weight": np.full((2, 2, 3, 3), np.nan)})
+    assert run(path, "--operator", "6x6").exit_code == 0
+    np.savez(path, **{"c.weight": np.ones((2, 2, 3, 3))})
+    for wrong in ("2x2", "6x", "big", "0x5"):
+        assert_refused(run(path, "--operator", wrong))

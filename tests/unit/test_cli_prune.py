@@ -242,9 +242,7 @@ def test_a_network_that_cannot_run_is_pruned_all_the_same(tmp_path: Path) -> Non
         assert formats.read(output)["q.0.weight"].shape == (3, 50)
 
 
-@pytest.mark.parametrize(
-    "arrays", [{"steps": np.arange(3)}, {"conv.weight": np.ones((2, 2, 2, 2))}]
-)
+@pytest.mark.parametrize("arrays", [{"steps": np.arange(3)}, {"dw.weight": np.ones((2, 1, 2, 2))}])
 def test_a_file_without_layers_is_no_accident(tmp_path: Path, arrays) -> None:
     source, output = tmp_path / "odd.npz", tmp_path / "same.npz"
     source.write_bytes(formats.write(Checkpoint.of(arrays), "npz"))

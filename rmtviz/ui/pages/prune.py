@@ -29,8 +29,8 @@ with left:
     cutting.slider(analysis, plan, layer)
     if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
         plan = cutting.trial(analysis, plan, layer)
-before, after = running.sizes(model, plan)
 runs = run if isinstance(run, Running) else None
+before, after = running.sizes(model, plan, runs)
 read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
 paired = running.paired(runs, plan) if runs else None
 with head:
@@ -40,7 +40,7 @@ with left:
     if isinstance(run, Running):
         cutting.curve(run, analysis, layer, plan[layer].rank_after)
     else:
-        cutting.no_accuracy(run, analysis, layer, plan[layer].rank_after)
+        cutting.no_accuracy(run, model, analysis, plan, layer)
 with right:
     cutting.table(analysis, plan)
     tested = cutting.test(runs, plan) if runs else None

@@ -1,0 +1,99 @@
+"""The data that accuracy is measured on: shipped, downloaded on request, or the visitor's own."""
+
+import streamlit as st
+
+from rmtviz import datasets
+from rmtviz.datasets import DATASETS, Dataset
+from rmtviz.errors import RmtvizError
+from rmtviz.ui import widgets
+from rmtviz.ui.running import Running
+from rmtviz.words import say
+
+UPLOAD_MB = 200
+
+OWN = "own"
+"""What stands for the visitor's own data in the choice."""
+
+
+def choice() -> Dataset | None:
+    """Return the data that the visitor chose, or None where they are to be found by themselves.
+
+    Raises:
+        DataRefused, ExtraMissing: the chosen data can't be had.
+    """
+    name = str(st.session_state.get("data"))
+    if name not in DATASETS:
+        return _own().get(OWN) if name == OWN else None
+    with st.spinner(say("prune.data_wait")):
+        return DATASETS[name]()()
+
+
+def own() -> Dataset | None:
+    """Return the data that the visitor opened, if any."""
+    return _own().get(OWN)
+
+
+def draw(run: Running | None) -> None:
+    """Draw which data are in use and how they enter, with the choice of others."""
+    used = run.dataset.name if run else say("prune.auto")
+    with st.popover(say("prune.data", name=_title(used)), icon=":material/dataset:"):
+        st.markdown(say("prune.data_help"))
+        names = [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
+        titles: dict[str | None, str] = {None: say("prune.auto")}
+        titles |= {name: _title(name) for name in names}
+        st.selectbox(
+            say("prune.data_choice"),
+            list(titles),
+            format_func=lambda name: titles[name],
+            key="data",
+            persist_state="session",
+        )
+        if run:
+            st.caption(_entering(run))
+        _upload()
+    if problem := st.session_state.pop("data_problem", None):
+        widgets.refusal(problem)
+
+
+def _upload() -> None:
+    """Draw the uploader; what was read becomes the choice, and the bytes are dropped."""
+    turn = st.session_state.setdefault("data_turn", 0)
+    st.markdown(say("prune.data_own", megabytes=UPLOAD_MB))
+    files = st.file_uploader(
+        say("prune.data_file"),
+        key=f"data_{turn}",
+        accept_multiple_files=True,
+        max_upload_size=UPLOAD_MB,
+        label_visibility="collapsed",
+    )
+    if not files:
+        return
+    st.session_state["data_turn"] = turn + 1
+    try:
+        _own()[OWN] = datasets.read({file.name: file.getvalue() for file in files})
+    except RmtvizError as problem:
+        st.session_state["data_problem"] = problem
+    else:
+        st.session_state["data_next"] = OWN
+    st.rerun()
+
+
+def _entering(run: Running) -> str:
+    """Return in words how a sample enters the network."""
+    centre, scale = run.entering
+    form = " × ".join(str(side) for side in run.dataset.image_shape if side != 1)
+    count = len(run.samples("selection"))
+    return say("prune.data_enter", samples=count, form=form, centre=centre, scale=scale)
+
+
+def _title(name: str) -> str:
+    """Return a dataset's name as people know it."""
+    if name == OWN:
+        return widgets.plain(_own()[OWN].name) if OWN in _own() else name
+    return say(f"prune.data_name.{name}") if name in DATASETS else widgets.plain(name)
+
+
+@st.cache_resource(scope="session", show_spinner=False)
+def _own() -> dict[str, Dataset]:
+    """Return where this tab keeps the visitor's data, until its connection ends."""
+    return {}
