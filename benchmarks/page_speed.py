@@ -86,7 +86,8 @@ def prune(page: Page, address: str) -> None:
         for rule in ("Energy share", "Fixed rank", "Noise edge"):
             old = headline.inner_text()
             start = time.perf_counter()
-            page.get_by_role("radio", name=rule).click()
+            page.get_by_role("combobox", name="What is kept").click()
+            page.get_by_role("option", name=rule, exact=True).click()
             page.wait_for_function(
                 "old => document.querySelector('h3').innerText !== old", arg=old, polling=10
             )
