@@ -84,8 +84,12 @@ def parse(content: bytes, source: str = "model.onnx") -> Any:
         model = onnx.load_model_from_string(content)
     except DecodeError:
         raise FileRefused("onnx_damaged", source=source) from None
-    if not model.graph.node:
-        raise FileRefused("onnx_damaged", source=source)
+    nodes = model.graph.node
+    if not (nodes and model.graph.output and model.opset_import and all(x.output for x in nodes)):
+        raise FileRefused("onnx_damaged", source=source)  # as a file is that was cut off
+    for text in _texts(model):
+        if not isinstance(text, str):  # protobuf hands out what is no valid text as bytes
+            raise FileRefused("name_broken", source=source, name=repr(text)[2:60])
     for name, proto in tensors(model):
         if proto.data_location == onnx.TensorProto.EXTERNAL:
             raise FileRefused("onnx_external", source=source, name=name)
@@ -159,6 +163,18 @@ def tensors(model: Any) -> Iterator[tuple[str, Any]]:
     for node in model.graph.node:
         if node.op_type == "Constant":
             yield from ((node.output[0], x.t) for x in node.attribute if x.name == "value")
+
+
+def _texts(model: Any) -> Iterator[Any]:
+    """Yield the names and notes of a model that anything here looks at."""
+    yield from (name for name, _ in tensors(model))
+    for node in model.graph.node:
+        yield from (node.op_type, *node.input, *node.output)
+        yield from (x.name for x in node.attribute)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        yield value.name
+    for entry in model.metadata_props:
+        yield from (entry.key, entry.value)
 
 
 def inferred(model: Any) -> Mapping[str, tuple[int | None, ...]]:

@@ -13,20 +13,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from rmtviz import graphs
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import BadOption
 from rmtviz.formats import unknown, wrappers
 from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
 from rmtviz.formats.npz import NPZ
+from rmtviz.formats.onnx import ONNX
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
 
-__all__ = ["FORMATS", "LIMITS", "Format", "Limits", "read", "write"]
+__all__ = ["FORMATS", "LIMITS", "Format", "Limits", "offered", "read", "write"]
 
 FORMATS: Mapping[str, Format] = {
     "safetensors": SAFETENSORS,
     "pytorch": PYTORCH,
     "npz": NPZ,
+    "onnx": ONNX,
 }
 
 
@@ -46,6 +49,12 @@ def read(
     raise unknown.refusal(file, limits, (form.title for form in FORMATS.values()))
 
 
+def offered(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return the formats in which a checkpoint can be written, by name."""
+    graph = checkpoint.graph is not None
+    return tuple(name for name, form in FORMATS.items() if graph or not form.graph)
+
+
 def write(checkpoint: Checkpoint, format: str) -> bytes:
     """Return the checkpoint as a file of the format of this name.
 
@@ -62,6 +71,12 @@ def write(checkpoint: Checkpoint, format: str) -> bytes:
 
 
 def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) -> Checkpoint:
+    if contents.graph is not None:
+        tree = {name: node for name, node in contents.tree.items() if isinstance(node, Tensor)}
+        found = Checkpoint(
+            tree, file.name, label, contents.metadata, contents.left_out, graph=contents.graph
+        )
+        return graphs.described(found)
     tensors, left_out = wrappers.unwrap(file, contents, limits)
     for text in _texts(tensors, contents.metadata):
         if text != whole(text):

@@ -198,21 +198,29 @@ Node = Tensor | Leaf | Mapping[str, "Node"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """What a reader found: the tree as the file has it, metadata, and tensors it had to leave."""
+    """What a reader found: the tree as the file has it, metadata, and tensors it had to leave.
+
+    `graph` are the file's bytes where it says how the network runs; its names are then final.
+    """
 
     tree: Mapping[str, Node]
     metadata: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[Skipped, ...] = ()
+    graph: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format. `read` returns None where the bytes are of another format."""
+    """A file format. `read` returns None where the bytes are of another format.
+
+    With `graph` it is written only from a checkpoint that was read from it.
+    """
 
     title: str
     suffix: str
     read: Callable[[Source, Limits], Contents | None]
     write: Callable[[Checkpoint], bytes]
+    graph: bool = False
 
 
 def place(

@@ -21,7 +21,6 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
         ("is_gguf", rb"GGUF"),
         ("is_legacy", rb"\x80.\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"),
         ("is_pickle", rb"\x80[\x02-\x05]"),
-        ("is_onnx", rb"\x08[\x01-\x20](?:\x12[\x01-\x40][ -~]|[\x3a\x42])"),
         ("is_tar", rb".{257}ustar"),
         ("is_image", rb"\x89PNG|\xff\xd8\xff|GIF8|%PDF"),
     )

@@ -363,7 +363,7 @@ def take_away(
     tested: Trial | None,
 ) -> None:
     """Draw the downloads: the pruned weights, the plan, and a page for those who decide."""
-    names = [name for name in formats.FORMATS if name != "onnx" or model.checkpoint.graph]
+    names = formats.offered(model.checkpoint)
     usual = model.checkpoint.format if model.checkpoint.format in names else "safetensors"
     chosen = st.selectbox(
         say("prune.format"),

@@ -14,6 +14,9 @@ from rmtviz.ui import running
 from rmtviz.ui.library import sample
 from rmtviz.words import say
 
+WEIGHTS = [name for name, form in formats.FORMATS.items() if not form.graph]
+"""The formats that hold any weights; a graph holds those that it was read with."""
+
 ACCURACY = say("prune.accuracy", samples=5_000)
 PARAMETERS = say("prune.parameters")
 WHOLE = "535,818"
@@ -178,7 +181,7 @@ def test_the_activation_can_be_chosen_and_is_not_carried_to_another_network(prun
     assert says("relu")
 
 
-@pytest.mark.parametrize("form", formats.FORMATS)
+@pytest.mark.parametrize("form", WEIGHTS)
 def test_the_downloaded_network_reads_as_the_page_says(downloads, prune, form: str):
     prune.choose_by_label(say("prune.format"), form)
     name = f"clean-pruned{formats.FORMATS[form].suffix}"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
@@ -26,6 +27,9 @@ from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import FileRefused
 from rmtviz.formats import Limits
+
+WEIGHTS = [name for name, form in formats.FORMATS.items() if not form.graph]
+"""The formats that hold any weights; a graph holds those that it was read with."""
 
 MEGABYTE = 2**20
 RAN: list[str] = []
@@ -190,17 +194,31 @@ FOUR = np.arange(4, dtype="f4").tobytes()
 GOOD = pickled({"w": tensor()})
 
 
+def graph_of(weight: np.ndarray) -> bytes:
+    """An ONNX graph of one product, y = x Wᵀ."""
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, side])
+        for name, side in (("x", weight.shape[1]), ("y", weight.shape[0]))
+    ]
+    node = onnx.helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)
+    held = [onnx.numpy_helper.from_array(weight, "w")]
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:], held)
+    made = onnx.helper.make_model(graph, producer_name="us", ir_version=8)
+    return made.SerializeToString()
+
+
 def small_files() -> dict[str, bytes]:
     arrays = {
         "0.weight": np.arange(6, dtype="f4").reshape(2, 3),
         "b": np.ones(2, ml_dtypes.bfloat16),
     }
     checkpoint = Checkpoint.of(arrays)
-    files = {form: formats.write(checkpoint, form) for form in formats.FORMATS}
+    files = {form: formats.write(checkpoint, form) for form in WEIGHTS}
     files["npy"] = npy(np.asfortranarray(arrays["0.weight"]))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{"0.weight": arrays["0.weight"]})
     files["npz, compressed"] = buffer.getvalue()
+    files["onnx"] = graph_of(arrays["0.weight"])
     module = io.BytesIO()
     torch.save({"model": torch.nn.Linear(2, 2), "epoch": 3}, module)
     files["pytorch, module"] = module.getvalue()
@@ -730,7 +748,7 @@ class TestOtherFiles:
             (b"\x28\xb5\x2f\xfd\x04", "is_compressed"),
             (b"\x89HDF\r\n\x1a\n" + bytes(99), "is_hdf5"),
             (b"GGUF\3\0\0\0" + bytes(99), "is_gguf"),
-            (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x80", "is_onnx"),
+            (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x80", "onnx_damaged"),
             (b"sys_info" + bytes(249) + b"ustar\x0000" + bytes(99), "is_tar"),
             (b"\x89PNG\r\n\x1a\n", "is_image"),
             (pickle.dumps({"w": [1.0]}), "is_pickle"),
@@ -768,13 +786,13 @@ class TestOtherFiles:
 class TestWhatIsOdd:
     """Files that are odd and good."""
 
-    @pytest.mark.parametrize("form", formats.FORMATS)
+    @pytest.mark.parametrize("form", WEIGHTS)
     def test_numbers_that_are_not_finite(self, form):
         values = np.array([[np.nan, np.inf], [-np.inf, -0.0]], "f4")
         checkpoint = formats.read(formats.write(Checkpoint.of({"w": values}), form))
         np.testing.assert_array_equal(checkpoint["w"], values)
 
-    @pytest.mark.parametrize("form", formats.FORMATS)
+    @pytest.mark.parametrize("form", WEIGHTS)
     def test_six_hundred_layers_and_long_names(self, form):
         arrays = {f"{'层' * 300}<script>{k}": np.full((1, 2), k, "f2") for k in range(600)}
         checkpoint = formats.read(formats.write(Checkpoint.of(arrays), form))

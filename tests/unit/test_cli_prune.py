@@ -27,7 +27,9 @@ from rmtviz.verdict import of_plan
 from rmtviz.words import say
 
 ROOT = Path(__file__).parents[2]
-SUFFIXES = {form.suffix: name for name, form in FORMATS.items()} | {".pth": "pytorch"}
+SUFFIXES = {form.suffix: name for name, form in FORMATS.items() if not form.graph} | {
+    ".pth": "pytorch"
+}
 
 PRUNED = {
     *("rule", "method", "output", "digest", "layers"),

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from rmtviz import datasets, evaluation, graphs, layers, networks, pruning, tradeoff
+from rmtviz import datasets, evaluation, formats, graphs, layers, networks, pruning, tradeoff
 from rmtviz.analysis import analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Samples
@@ -285,3 +285,25 @@ def test_inputs_are_found_and_the_curve_ends_at_the_whole_network(content: bytes
     assert curve.accuracy[0] < 1.0
     with pytest.raises(DataRefused):
         network.logits(np.zeros((3, 50), np.uint8))
+
+
+def test_an_onnx_file_is_read_as_a_checkpoint_with_its_graph(tmp_path) -> None:
+    content = gemm()
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    for found in (formats.read(content, "net.onnx"), formats.read(path)):
+        assert (found.format, found.source, found.graph) == ("onnx", "net.onnx", content)
+        assert found.digest == graphs.load(content).digest
+        assert found.about == graphs.load(content).about
+        assert formats.offered(found) == tuple(formats.FORMATS)
+        again = formats.read(formats.write(found, "onnx"))
+        assert again.digest == found.digest
+    assert "onnx" not in formats.offered(Checkpoint.of({"w": np.ones((2, 2))}))
+
+
+def test_a_tensor_with_too_few_numbers_is_refused() -> None:
+    model = onnx.load_model_from_string(gemm())
+    model.graph.initializer[0].dims[0] += 1
+    with pytest.raises(FileRefused) as refusal:
+        formats.read(model.SerializeToString())
+    assert refusal.value.key == "tensor_bounds"
