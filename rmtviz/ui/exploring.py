@@ -14,6 +14,7 @@ import streamlit as st
 from rmtviz import pruning, verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import CannotRun, DataRefused, ExtraMissing
+from rmtviz.evaluation import Evaluation
 from rmtviz.fits import Method
 from rmtviz.pruning import PruningPlan
 from rmtviz.rules import RULES
@@ -197,9 +198,15 @@ def _measured(about: Subject) -> Found:
         if guessing := verdict.of_guessing(before):
             return Guesses(guessing)
         curve = running.curve(run, about.layer.name, about.plan(about.most))
-        return Measured(run, float(before.right[: curve.samples].mean()), curve)
+        return Measured(run, _read(run, before, curve.samples), curve)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         return reason
+
+
+def _read(run: Running, before: Evaluation, count: int) -> float:
+    """Return how the whole network reads the first samples, on which the curve was measured."""
+    labels = run.samples("selection").labels[:count]
+    return float((before.predictions[:count] == labels).mean())
 
 
 def _curve(curve: Curve) -> dict[str, Any]:

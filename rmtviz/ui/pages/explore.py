@@ -200,8 +200,8 @@ if analysis.layers:
     chart_side, map_side = st.columns([11, 9], gap="medium")
     with chart_side:
         layer, picture, scale = choices(analysis)
-        reading(layer, exploring.drags(view, picture))
         exploring.chart(key, method, view, layer.name, picture, scale)
+        reading(layer, exploring.drags(view, picture))
     with map_side:
         table(analysis)
         words(layer)
