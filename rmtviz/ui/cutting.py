@@ -1,7 +1,6 @@
 """The parts of the Prune page: figures, table, slider, curve, trial, test, downloads."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
@@ -25,7 +24,7 @@ def run_or_reason(model: Model) -> Running | Reason:
         st.session_state["data"] = chosen
     try:
         with st.spinner(say("prune.run_wait")):
-            run = running.running(model, *how(model))
+            run = running.running(model, *data.how(model))
             running.whole(run)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         data.draw(None)
@@ -33,18 +32,6 @@ def run_or_reason(model: Model) -> Running | Reason:
     how_it_runs(run)
     data.draw(run)
     return run
-
-
-def how(model: Model) -> tuple[Any, ...]:
-    """Return the visitor's activation, inputs, order, layout and data; None: found by itself.
-
-    Raises:
-        DataRefused, ExtraMissing: the chosen data can't be had.
-    """
-    activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
-    order = st.session_state.get("orders", {}).get(model.digest)
-    layout = st.session_state.get("layouts", {}).get(model.digest)
-    return activation, inputs, order, layout, data.choice()
 
 
 def steps(digest: str) -> None:

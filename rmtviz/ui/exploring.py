@@ -19,7 +19,8 @@ from rmtviz.fits import Method
 from rmtviz.pruning import PruningPlan
 from rmtviz.rules import RULES
 from rmtviz.tradeoff import Curve
-from rmtviz.ui import cutting, models, plans, running, session, spectrum_chart, widgets
+from rmtviz.ui import data as visitors
+from rmtviz.ui import models, plans, running, session, spectrum_chart, widgets
 from rmtviz.ui.cutting import Reason
 from rmtviz.ui.library import INITIALS, SAMPLES, Model
 from rmtviz.ui.running import Running
@@ -186,14 +187,14 @@ def _known(about: Subject) -> Found:
 
 
 def _key(about: Subject) -> tuple[object, ...]:
-    *how, data = cutting.how(about.model)
+    *how, own = visitors.how(about.model)
     plan = about.plan(about.most)
-    return "explored", plan, about.layer.name, *how, data.name if data else None
+    return "explored", plan, about.layer.name, *how, own.name if own else None
 
 
 def _measured(about: Subject) -> Found:
     try:
-        run = running.running(about.model, *cutting.how(about.model))
+        run = running.running(about.model, *visitors.how(about.model))
         before = running.whole(run)
         if guessing := verdict.of_guessing(before):
             return Guesses(guessing)

@@ -1,5 +1,7 @@
 """What the spectrum chart is given to draw is the spectrum and the law, in every picture."""
 
+import ast
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -164,3 +166,16 @@ def _alone(spectrum: Spectrum) -> analysis.LayerAnalysis:
     layer = sample("clean").spectra.layers[0].layer
     fit = BEMA()(spectrum)
     return analysis.LayerAnalysis(layer, spectrum.p * spectrum.n, spectrum, fit, {})
+
+
+def test_names_from_a_file_are_words_in_the_lines_of_python():
+    layer = sample("clean").spectra.layers[0].layer
+    hostile = '0"]; import os; os.abort() #'
+    spectrum = Spectrum.gaussian((30, 40), np.random.default_rng(3))
+    found = dataclasses.replace(_alone(spectrum), layer=dataclasses.replace(layer, name=hostile))
+    analysed = dataclasses.replace(sample("clean").analysed(BEMA()), layers=(found,))
+    model = dataclasses.replace(sample("clean"), key="token", title=hostile)
+    lines = exploring.lines(exploring.Subject(model, analysed, found, "weights"), "scree")
+    imported = [node for node in ast.walk(ast.parse(lines)) if isinstance(node, ast.Import)]
+    assert "os" not in {name.name for node in imported for name in node.names}
+    assert repr(hostile) in lines
