@@ -9,7 +9,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PICTURES = Path(__file__).parent.parent / "assets" / "pictures"
-PAGES = {"explore": "/", "prune": "/prune"}
+PAGES = {"explore": ("/", ".stage .grip"), "prune": ("/prune", ".js-plotly-plot")}
+"""Each page's address, and the chart for which to wait."""
 
 
 def main(address: str) -> None:
@@ -19,11 +20,11 @@ def main(address: str) -> None:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
-        for name, path in PAGES.items():
+        for name, (path, chart) in PAGES.items():
             page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
             page.goto(address + path)
-            page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
-            page.wait_for_timeout(1_500)
+            page.locator(chart).first.wait_for(timeout=60_000)
+            page.wait_for_timeout(5_000)
             page.screenshot(path=PICTURES / f"{name}.png")
         browser.close()
 

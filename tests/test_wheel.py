@@ -50,6 +50,10 @@ def test_the_wheel_holds_the_app(wheel: Path):
     assert {f"assets/models/{model.name}" for model in MODELS} <= site
     assert {f"static/fonts/{name}" for name in ("inter-latin.woff2", "LICENSE-Inter.txt")} <= site
     assert {"rmtviz/py.typed", "rmtviz/words/en.toml"} <= names
+    chart = ROOT / "rmtviz" / "ui" / "spectrum_chart"
+    drawn = {path.name for path in chart.iterdir() if path.suffix in (".css", ".html", ".js")}
+    assert {"chart.css", "chart.html", "chart.js"} <= drawn
+    assert {f"rmtviz/ui/spectrum_chart/{name}" for name in drawn} <= names
 
 
 def test_only_what_is_declared_is_installed(bare: Path, tmp_path: Path):

@@ -3,7 +3,7 @@
 from plotly.graph_objects import Figure
 
 from rmtviz.figures.base import CONFIG
-from rmtviz.figures.spectrum import SCALES, spectrum
+from rmtviz.figures.spectrum import SCALES, bins, reach, spectrum
 from rmtviz.figures.tradeoff import removed, tradeoff
 
-__all__ = ["CONFIG", "SCALES", "Figure", "removed", "spectrum", "tradeoff"]
+__all__ = ["CONFIG", "SCALES", "Figure", "bins", "reach", "removed", "spectrum", "tradeoff"]

@@ -70,13 +70,17 @@ def bins(view_values: Array, limit: float, cut: float | None) -> tuple[Array, fl
     return np.arange(0.0, limit + width, width), width
 
 
+def reach(values: Array, cut: float | None) -> float:
+    """Return where the bulk's panel ends: singular values in ascending order, and the cut."""
+    limit = REACH * (cut if cut is not None else float(np.quantile(values, 0.9)))
+    limit = min(limit, 1.02 * float(values[-1])) or 1.0
+    return limit if cut is None else max(limit, 1.03 * cut)
+
+
 def _view(layer: LayerAnalysis, scale: str) -> _View:
     values = layer.shown.values[::-1]
     cut, edges = layer.cut, layer.edges
-    limit = REACH * (cut if cut is not None else float(np.quantile(values, 0.9)))
-    limit = min(limit, 1.02 * float(values[-1])) or 1.0
-    if cut is not None:
-        limit = max(limit, 1.03 * cut)
+    limit = reach(values, cut)
     if scale == "eigen":
         n = layer.shown.n
         values, limit = values**2 / n, limit**2 / n

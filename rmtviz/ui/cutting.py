@@ -22,13 +22,9 @@ def run_or_reason(model: Model) -> Running | Reason:
     """Return the model as a network that runs, or why it does not."""
     if (chosen := st.session_state.pop("data_next", None)) is not None:
         st.session_state["data"] = chosen
-    activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
-    order = st.session_state.get("orders", {}).get(model.digest)
-    layout = st.session_state.get("layouts", {}).get(model.digest)
     try:
-        chosen_data = data.choice()
         with st.spinner(say("prune.run_wait")):
-            run = running.running(model, activation, inputs, order, layout, chosen_data)
+            run = running.running(model, *data.how(model))
             running.whole(run)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         data.draw(None)

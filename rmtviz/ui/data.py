@@ -1,11 +1,14 @@
 """The data that accuracy is measured on: shipped, downloaded on request, or the visitor's own."""
 
+from typing import Any
+
 import streamlit as st
 
 from rmtviz import datasets
 from rmtviz.datasets import DATASETS, Dataset
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import widgets
+from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
@@ -31,6 +34,18 @@ def choice() -> Dataset | None:
 def own() -> Dataset | None:
     """Return the data that the visitor opened, if any."""
     return _own().get(OWN)
+
+
+def how(model: Model) -> tuple[Any, ...]:
+    """Return the visitor's activation, inputs, order, layout and data; None: found by itself.
+
+    Raises:
+        DataRefused, ExtraMissing: the chosen data can't be had.
+    """
+    activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
+    order = st.session_state.get("orders", {}).get(model.digest)
+    layout = st.session_state.get("layouts", {}).get(model.digest)
+    return activation, inputs, order, layout, choice()
 
 
 def draw(run: Running | None) -> None:

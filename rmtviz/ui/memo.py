@@ -21,6 +21,11 @@ class Memo:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._busy: dict[Hashable, threading.Lock] = {}
 
+    def known(self, key: Hashable) -> Any:
+        """Return what is kept under a key, or None: nothing is computed."""
+        with self._guard:
+            return self._kept.get(key)
+
     def __call__(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what is kept under a key, or what `make` returns; an error is not kept."""
         with self._guard:

@@ -18,8 +18,8 @@ def bar() -> None:
     """Draw the bar: the samples, the visitor's own models, and the way to open a file."""
     model = session.current()
     # Words only: what a widget is given outlives a closed tab, and a model must not.
-    titles = {key: _title(sample(key)) for key in SAMPLES}
-    titles |= {item.key: _title(item) for item in session.own_models()}
+    titles = {key: title(sample(key)) for key in SAMPLES}
+    titles |= {item.key: title(item) for item in session.own_models()}
     with st.container(horizontal=True, vertical_alignment="bottom", key="model-bar"):
         st.session_state["model_choice"] = model.key
         st.segmented_control(
@@ -54,7 +54,8 @@ def describe(model: Model) -> str:
     )
 
 
-def _title(model: Model) -> str:
+def title(model: Model) -> str:
+    """Return a model's name, as the bar shows it."""
     if model.key in SAMPLES:
         return say(f"app.sample_title.{model.key}")
     return widgets.plain(model.title)

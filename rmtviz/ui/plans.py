@@ -18,11 +18,21 @@ STEPS = 50
 
 
 def plan(analysis: Analysis, rule: Rule) -> PruningPlan:
-    """Return the plan: the rule's, with the visitor's own ranks for layers that there are."""
-    mine, names = ranks(analysis.digest), [layer.name for layer in analysis]
-    made = pruning.plan(analysis, rule, {name: mine[name] for name in names if name in mine})
+    """Return the plan as it stands, and remember it as a step that can be taken back."""
+    made = standing(analysis, rule)
     _remember(analysis.digest)
     return made
+
+
+def standing(analysis: Analysis, rule: Rule) -> PruningPlan:
+    """Return the plan: the rule's, with the visitor's own ranks for layers that there are."""
+    return pruning.plan(analysis, rule, own(analysis))
+
+
+def own(analysis: Analysis) -> dict[str, int]:
+    """Return the visitor's own ranks of the layers that there are."""
+    mine, names = ranks(analysis.digest), [layer.name for layer in analysis]
+    return {name: mine[name] for name in names if name in mine}
 
 
 def alone(analysis: Analysis, layer: str, rank: int) -> PruningPlan:

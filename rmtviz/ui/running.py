@@ -130,16 +130,21 @@ def moved(
     return model.memo(("moved", plan, activation, own.name if own else None), make)
 
 
-def curve(run: Running, layer: str) -> Curve:
-    """Return the layer's accuracy against rank on the selection images."""
+def curve(run: Running, layer: str, others: PruningPlan | None = None) -> Curve:
+    """Return the layer's accuracy against rank on the selection images.
+
+    The other layers are as they are, or as a plan has them in which this layer is whole.
+    """
 
     def make() -> Curve:
-        names = [item.name for item in run.network.layers]
+        network = run.network
+        if others is not None and any(cut.form != "whole" for cut in others.cuts):
+            network = run.choice(checkpoint(run.model, others))
+        names = [item.name for item in network.layers]
         parts = factors(run.model, layer)
-        samples = run.samples("selection")
-        return tradeoff.curve(run.network, names.index(layer), parts, samples)
+        return tradeoff.curve(network, names.index(layer), parts, run.samples("selection"))
 
-    return run.model.memo(("curve", run.key, layer), make)
+    return run.model.memo(("curve", run.key, layer, others), make)
 
 
 def tested(run: Running, plan: PruningPlan) -> Trial:

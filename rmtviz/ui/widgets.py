@@ -17,6 +17,9 @@ from rmtviz.words import say
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
 """What Markdown may take for a mark."""
 
+LIST = 220
+"""The width of a list of choices in pixels: with the button of the options it fits a phone."""
+
 
 def page(name: str) -> Path:
     """Return the file of a page, as navigation knows it."""
@@ -50,6 +53,7 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
         key,
         format_func=lambda option: say(f"choice.{option}.title"),
         help=say(f"choice.{key}_help"),
+        width=LIST,
     )
     made = table[name]
     fields = [field for field in dataclasses.fields(made) if "low" in field.metadata]
@@ -59,6 +63,17 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
         st.markdown(say(f"choice.{name}.help"))
         values = {field.name: _knob(name, field) for field in fields}
     return knobs.make(table, name, {knob: str(value) for knob, value in values.items()})
+
+
+def standing(table: Mapping[str, type], key: str) -> Any:
+    """Return the chosen value of a choice that this page does not draw, with its knobs."""
+    name = links.standing(list(table), key)
+    words = {
+        field.name: str(st.session_state[f"knob_{name}_{field.name}"])
+        for field in dataclasses.fields(table[name])
+        if f"knob_{name}_{field.name}" in st.session_state
+    }
+    return knobs.make(table, name, words)
 
 
 def layer(analysis: Analysis) -> LayerAnalysis:

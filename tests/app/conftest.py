@@ -108,6 +108,16 @@ class Visitor:
         """Return a chart as plotly gets it, its arrays as lists, gaps in them as None."""
         return _plain(json.loads(self.at.get_by_key(f"chart_{name}").proto.spec))
 
+    @property
+    def spectrum(self) -> dict[str, Any]:
+        """What the spectrum chart draws, once the accuracy at every rank is known."""
+        return json.loads(self.at.get_by_key("spectrum").proto.json)
+
+    def let_go(self, rank: object) -> Self:
+        """Drag the chart's cut to a rank, as the browser tells it."""
+        self.at.session_state["spectrum"] = {"cut": {"of": self.spectrum["of"], "rank": rank}}
+        return self.run()
+
 
 def _read(markdown: str) -> str:
     """Return words as they are seen, where a backslash makes a mark a sign like others."""

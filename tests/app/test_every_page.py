@@ -19,10 +19,13 @@ def test_a_page_shows_a_sample(visit, page: str, sample: str, theme: str):
 
 
 @pytest.mark.parametrize("theme", MODES)
-def test_figures_have_the_colours_of_the_theme(visit, theme: str):
-    figure = visit(theme=theme).figure("spectrum")
-    law = next(trace for trace in figure["data"] if trace.get("line", {}).get("width") == 2.5)
-    assert law["line"]["color"] == MODES[theme].theory
+def test_the_chart_has_the_colours_of_the_theme(visit, theme: str):
+    colours = visit(theme=theme).spectrum["colours"]
+    names = set(colours) - {"on_accent"}
+    assert {name: colours[name] for name in names} == {
+        name: getattr(MODES[theme], name) for name in names
+    }
+    assert {"learnt", "noise", "theory"} <= names
 
 
 def test_an_unknown_model_is_said_and_a_sample_shown(visit):

@@ -61,7 +61,7 @@ def test_what_was_trained_can_be_explored_and_pruned(train):
     train.go("explore")
     assert list(train.at.dataframe(key="layer_map").value["shape"])[:1] == ["64 × 784"]
     train.choose("view", "learnt")
-    assert train.figure("spectrum")["data"]
+    assert train.spectrum["values"]
     initial = jobs.registry().model(token).initial
     assert initial.digest == training.initial(the_run(train).recipe).digest
     train.go("prune")

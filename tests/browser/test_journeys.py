@@ -17,6 +17,7 @@ from rmtviz.ui.library import sample
 from rmtviz.words import catalogue, say
 
 CHART = ".js-plotly-plot .main-svg"
+SPECTRUM = ".stage svg"
 LONG = 60_000
 expect.set_options(timeout=20_000)
 
@@ -31,7 +32,8 @@ def nothing_breaks(page: Page, notes) -> Iterator[None]:
 
 def opened(page: Page, address: str = "/") -> Page:
     page.goto(address)
-    expect(page.locator(CHART).first).to_be_visible()
+    shown = CHART if address.startswith("/prune") else SPECTRUM
+    expect(page.locator(shown).first).to_be_visible()
     return page
 
 
@@ -40,8 +42,8 @@ def go(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", name=say(f"{name}.title"))).to_be_visible()
 
 
-def button(page: Page, key: str) -> Locator:
-    return page.get_by_role("button", name=say(key), exact=True)
+def button(page: Page, key: str, **values: object) -> Locator:
+    return page.get_by_role("button", name=say(key, **values), exact=True)
 
 
 def choose(page: Page, key: str) -> None:
@@ -52,6 +54,20 @@ def rule(page: Page, key: str) -> Locator:
     """Open the choice of a rule; return the one that is to be clicked."""
     page.get_by_role("combobox", name=say("choice.rule")).click()
     return page.get_by_role("option", name=say(f"choice.{key}.title"), exact=True)
+
+
+def pick(page: Page, key: str, option: str) -> None:
+    """Pick from a list that opens, by the keys of its label and of the option."""
+    page.get_by_role("combobox", name=say(key)).click()
+    page.get_by_role("option", name=say(option), exact=True).click()
+
+
+def cut(page: Page) -> Locator:
+    """The cut on the spectrum, once the accuracy at every rank is known."""
+    grip = page.get_by_role("slider", name=say("chart.live.cut"), exact=True)
+    expect(grip).to_have_attribute("aria-valuetext", re.compile("Accuracy"))
+    page.locator(SPECTRUM).scroll_into_view_if_needed()
+    return grip
 
 
 def headline(page: Page) -> Locator:
@@ -105,14 +121,77 @@ def test_a_newcomer_sees_a_verdict_and_follows_a_layer(page: Page):
     expect(layer).to_have_value(re.compile("^2 "))
     expect(page.get_by_text("Layer 2 in words")).to_be_visible()
     expect(page).to_have_url(re.compile(r"\?layer=2$"))
-    choose(page, "explore.scale_eigen")
-    expect(page.get_by_text(say("figure.axis_eigen"))).to_be_visible()
+    pick(page, "chart.scale", "chart.scale_eigen")
+    expect(page.get_by_text(say("chart.axis_eigen"))).to_be_visible()
     expect(page).to_have_url(re.compile("scale=eigen"))
     page.reload()
     expect(layer).to_have_value(re.compile("^2 "))
-    expect(page.get_by_text(say("figure.axis_eigen"))).to_be_visible()
+    expect(page.get_by_text(say("chart.axis_eigen"))).to_be_visible()
     go(page, "prune")
     expect(layer).to_have_value(re.compile("^2 "))
+
+
+def test_the_cut_is_dragged_let_go_and_moved_by_keys(page: Page):
+    opened(page)
+    grip = cut(page)
+    before = int(grip.get_attribute("aria-valuenow") or "0")
+    place, chart = grip.bounding_box(), page.locator(SPECTRUM).bounding_box()
+    assert place is not None
+    assert chart is not None
+    x, y = place["x"] + place["width"] / 2, chart["y"] + chart["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(chart["x"] + 0.3 * chart["width"], y, steps=8)
+    removed = int(grip.get_attribute("aria-valuenow") or "0")
+    assert 1 <= removed < before
+    expect(page.locator(".kept")).to_have_text(str(512 - removed))
+    assert "rank=" not in page.url  # nothing is told before it is let go
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(rf"\?rank={512 - removed}$"))
+    expect(button(page, "chart.take", rank=512 - removed)).to_be_visible()
+    grip.focus()
+    page.keyboard.press("ArrowRight")
+    expect(grip).to_have_attribute("aria-valuenow", str(removed + 1))
+    expect(page).to_have_url(re.compile(rf"\?rank={511 - removed}$"))
+    page.keyboard.press("ArrowRight")  # the chart was drawn anew, and the cut kept the focus
+    expect(page).to_have_url(re.compile(rf"\?rank={510 - removed}$"))
+    button(page, "chart.take", rank=510 - removed).click()
+    expect(page.get_by_role("heading", name=say("prune.title"))).to_be_visible()
+    expect(page.get_by_role("slider", name=say("prune.rank"))).to_have_value(str(510 - removed))
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "csv"])
+def test_the_picture_is_taken_home(page: Page, tmp_path: Path, form: str):
+    opened(page, "/?layer=2&picture=scree")
+    cut(page)
+    page.get_by_text(say("chart.live.save")).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=form.upper(), exact=True).click()
+    assert download.value.suggested_filename == f"spectrum-2-scree.{form}"
+    download.value.save_as(tmp_path / "file")
+    content = (tmp_path / "file").read_bytes()
+    if form == "png":
+        assert content.startswith(b"\x89PNG")
+        return
+    text = content.decode()
+    if form == "csv":
+        values = np.genfromtxt(text.splitlines(), delimiter=",", names=True)["singular_value"]
+        np.testing.assert_allclose(values, sample("clean").analysed(BEMA())["2"].spectrum.values)
+        return
+    assert text.startswith("<svg")
+    assert say("app.sample_title.clean") in text
+
+
+def test_a_spike_tells_its_strength_and_its_share(page: Page):
+    opened(page)
+    cut(page)
+    chart = page.locator(SPECTRUM).bounding_box()
+    assert chart is not None
+    page.mouse.move(chart["x"] + 0.93 * chart["width"], chart["y"] + 0.8 * chart["height"])
+    tip = page.locator(".tip")
+    expect(tip).to_contain_text("times the noise edge")
+    expect(tip).to_contain_text("of the squared weight")
+    expect(tip.locator("canvas")).to_be_visible()
 
 
 def test_an_own_file_is_shown_and_its_link_works(page: Page, browser: Browser, server):
@@ -138,7 +217,7 @@ def test_a_wrong_file_gets_a_sentence_and_nothing_is_fetched_for_it(page: Page):
     expect(alert).to_contain_text("![badge](https://example.org/badge.svg)")
     expect(alert.locator("img")).to_have_count(0)
     expect(page.get_by_text(say("app.sample.clean"))).to_be_visible()
-    expect(page.locator(CHART).first).to_be_visible()
+    expect(page.locator(SPECTRUM).first).to_be_visible()
 
 
 def test_a_cut_is_chosen_tested_and_taken_home(page: Page, tmp_path: Path):
@@ -184,7 +263,7 @@ def test_a_run_is_watched_left_reloaded_and_stopped(page: Page):
     print(f"\nfrom the click to the first live point: {time.perf_counter() - start:.2f} s")
     expect(page).to_have_url(re.compile("run=run-"))
     go(page, "explore")
-    expect(page.locator(CHART).first).to_be_visible()
+    expect(page.locator(SPECTRUM).first).to_be_visible()
     go(page, "train")
     expect(button(page, "train.stop")).to_be_visible()
     page.reload()
@@ -275,7 +354,7 @@ WIDER = """() => Math.max(
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_is_wider_than_its_window(page: Page, theme: str):
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    for name, shown in (("", CHART), ("prune", CHART), ("train", "[data-testid=stSlider]")):
+    for name, shown in (("", SPECTRUM), ("prune", CHART), ("train", "[data-testid=stSlider]")):
         page.set_viewport_size({"width": 1440, "height": 900})
         page.goto(f"/{name}")
         expect(page.locator(shown).first).to_be_visible()

@@ -3,10 +3,10 @@
 import numpy as np
 import streamlit as st
 
-from rmtviz import figures, verdict
+from rmtviz import verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import METHODS
-from rmtviz.ui import links, measures, models, session, widgets
+from rmtviz.ui import exploring, links, measures, models, session, spectrum_chart, widgets
 from rmtviz.ui.library import VIEWS, Model
 from rmtviz.words import say
 
@@ -59,8 +59,9 @@ def table(analysis: Analysis) -> None:
 def row(layer: LayerAnalysis) -> dict[str, object]:
     """Return a layer's row: its name, shape, a small spectrum, and its verdict in four words."""
     share = layer.bulk_directions
-    reach = 1.3 * (layer.cut or layer.spectrum.values[0] or 1.0)
-    counts, _ = np.histogram(np.minimum(layer.spectrum.values, reach), 24, (0, reach))
+    values = layer.shown.values
+    reach = 1.3 * (layer.cut or values[0] or 1.0)
+    counts, _ = np.histogram(np.minimum(values, reach), 24, (0, reach))
     return {
         "name": layer.name,
         "shape": "{} × {}".format(*layer.layer.shape),
@@ -155,6 +156,37 @@ def views(model: Model) -> str:
     )
 
 
+def choices(analysis: Analysis) -> tuple[LayerAnalysis, str, str]:
+    """Draw the choice of layer, picture and axis."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer = widgets.layer(analysis)
+        picture = links.choice(
+            st.selectbox,
+            say("chart.picture"),
+            [name for name in spectrum_chart.PICTURES if layer.bulk or name != "quantiles"],
+            "picture",
+            format_func=lambda name: say(f"chart.picture_{name}"),
+        )
+        scale = links.choice(
+            st.selectbox,
+            say("chart.scale"),
+            spectrum_chart.SCALES,
+            "scale",
+            format_func=lambda name: say(f"chart.scale_{name}"),
+        )
+    return layer, picture, scale
+
+
+def reading(layer: LayerAnalysis, drags: bool) -> None:
+    """Say how the picture is read."""
+    if not layer.bulk:
+        st.caption(say("chart.read_unfitted" if drags else "chart.read_unfitted_still"))
+    else:
+        st.caption(say("chart.read" if drags else "chart.read_still"))
+    if layer.scaled:
+        st.caption(say("chart.read_scaled"))
+
+
 model = session.current()
 st.title(say("explore.title"))
 st.caption(models.describe(model))
@@ -162,30 +194,20 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     method = widgets.strategy(METHODS, "method")
     view = views(model)
 analysis = model.analysed(method, view)
+key = model.key
+del model  # callbacks hold the names of this page and outlive a closed tab; a model must not
 st.subheader(verdict.of_model(analysis), anchor=False)
 if analysis.layers:
-    map_side, chart_side = st.columns([9, 11], gap="medium")
+    chart_side, map_side = st.columns([11, 9], gap="medium")
     with chart_side:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            layer = widgets.layer(analysis)
-            scale = links.choice(
-                st.segmented_control,
-                say("explore.scale"),
-                figures.SCALES,
-                "scale",
-                format_func=lambda name: say(f"explore.scale_{name}"),
-                required=True,
-            )
-        st.caption(say("explore.read" if layer.bulk else "explore.read_unfitted"))
-        widgets.chart(
-            figures.spectrum(layer, scale, session.mode()),
-            "spectrum",
-            say("explore.chart_alt", layer=layer.name, verdict=verdict.of_layer(layer)),
-        )
+        layer, picture, scale = choices(analysis)
+        exploring.chart(key, method, view, layer.name, picture, scale)
+        reading(layer, exploring.drags(view, picture))
     with map_side:
         table(analysis)
         words(layer)
     numbers(layer)
-    measures.draw(model, layer.name, method, view)
+    measures.draw(session.current(), layer.name, method, view)
 skipped(analysis)
-del model  # callbacks hold the names of this page and outlive a closed tab; a model must not
+if analysis.layers:
+    exploring.measure(key, method, view, layer.name)

@@ -1,0 +1,82 @@
+"""The spectrum chart: a layer's values under the law, with a cut that is dragged.
+
+A component of Streamlit: the browser draws and follows the hand, from curves computed
+beforehand; Python is told the rank when it is let go (see `show`).
+"""
+
+from importlib import resources
+from string import Formatter
+from typing import Any
+
+import streamlit as st
+
+from rmtviz.tokens import MODES
+from rmtviz.ui.spectrum_chart.shown import PICTURES, SCALES
+from rmtviz.words import catalogue, say
+
+__all__ = ["KEY", "PICTURES", "SCALES", "show", "told", "words"]
+
+KEY = "spectrum"
+"""The chart's key: its state is {"cut": {"of": which chart, "rank": the rank let go}}."""
+
+PARTS = ("words", "axes", "scene", "readout", "save", "hover", "chart")
+"""The files of the script, in order; only the last exports."""
+
+LIVE = "chart.live."
+"""Where the catalogue has the sentences that the browser fills in."""
+
+
+def _file(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text("utf-8")
+
+
+_draw = st.components.v2.component(
+    "rmtviz_spectrum",
+    html=_file("chart.html"),
+    css=_file("chart.css"),
+    js="\n".join(_file(f"{part}.js") for part in PARTS),
+)
+
+
+def show(data: dict[str, Any], mode: str) -> None:
+    """Draw the chart: `data` as in `shown.data`, with what `rmtviz.ui.exploring` adds."""
+    colours = MODES[mode]
+    names = ("learnt", "noise", "theory", "ink", "muted", "grid", "paper", "card", "accent")
+    _draw(
+        key=KEY,
+        data={
+            **data,
+            "colours": {name: getattr(colours, name) for name in names} | {"on_accent": "white"},
+            "font": "Inter, system-ui, sans-serif",
+        },
+        on_cut_change=lambda: None,
+    )
+
+
+def told(of: str, most: int) -> int | None:
+    """Return the rank that the visitor let go in this chart; None before, or if it is none."""
+    state = st.session_state.get(KEY) or {}
+    cut = state.get("cut")
+    if not isinstance(cut, dict) or cut.get("of") != of:
+        return None
+    rank = cut.get("rank")
+    return rank if type(rank) is int and 1 <= rank <= most else None
+
+
+def words(picture: str, scale: str) -> dict[str, str]:
+    """Return the chart's sentences, their fields open, and the names of its axes."""
+    names = [key.removeprefix(LIVE) for key in catalogue() if key.startswith(LIVE)]
+    found = {name: say(f"chart.live.{name}", **_open(LIVE + name)) for name in names}
+    if picture == "scree":
+        axis = say("chart.axis_rank")
+    elif picture == "quantiles":
+        axis = say(f"chart.axis_expected_{scale}")
+    else:
+        axis = say(f"chart.axis_{scale}")
+    return found | {"axis": axis, "height": say(f"chart.height_{picture}")}
+
+
+def _open(key: str) -> dict[str, str]:
+    """Return the fields of a sentence as they are, for others to fill in."""
+    parts = Formatter().parse(catalogue()[key])
+    return {name: f"{{{name}}}" for _, name, _, _ in parts if name}
