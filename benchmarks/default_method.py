@@ -75,7 +75,9 @@ def drawn(rng: np.random.Generator) -> Iterator[str]:
 
 def trained() -> Iterator[str]:
     """Yield the table of trained networks, a line at a time."""
-    yield "| weight decay | method | ranks (–: no bulk) | stored | points lost on 10,000 | 95 % interval |"
+    yield "| weight decay | method | ranks (–: no bulk) | stored | points lost on 10,000 |" + (
+        " 95 % interval |"
+    )
     yield "|---|---|---|---|---|---|"
     for decay in DECAYS:
         recipe = Training(epochs=15, weight_decay=decay)

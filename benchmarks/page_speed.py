@@ -125,12 +125,13 @@ def train(page: Page, address: str) -> None:
     page.get_by_role("button", name="Stop").click()
 
 
-ANSWER = """([option, words]) => new Promise(done => {
+ANSWER = """([option, words]) => new Promise((done, fail) => {
   const seen = () => [...document.querySelectorAll("button, .annotation-text")]
     .map(each => each.textContent).filter(text => text.includes(words)).join();
   const before = seen(), start = performance.now();
   const look = () => ["", before].includes(seen())
     ? requestAnimationFrame(look) : done((performance.now() - start) / 1000);
+  setTimeout(() => fail(new Error(`no new “${words}” in 60 s`)), 60_000);
   option.click();
   look();
 })"""
