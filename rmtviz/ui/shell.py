@@ -10,13 +10,14 @@ import streamlit as st
 
 from rmtviz.errors import RmtvizError
 from rmtviz.site import home
-from rmtviz.ui import models, widgets
+from rmtviz.ui import links, models, widgets
 from rmtviz.words import say
 
 PAGES = {
     "explore": ":material/query_stats:",
     "prune": ":material/content_cut:",
     "train": ":material/model_training:",
+    "learn": ":material/school:",
 }
 """The pages in order: file name under pages/ (and place in the URL), and icon."""
 
@@ -41,7 +42,8 @@ def run() -> None:
         ],
         position="top",
     )
-    models.bar()
+    if not links.bare():
+        models.bar()
     page.run()
     warm()
 
