@@ -165,6 +165,10 @@ def test_the_largest_value_of_noise_follows_the_lesson():
 
 def test_the_density_is_that_of_the_law():
     values = np.array(density())
+    for place in (0, 36, 50, 90):
+        at, h = GRID[place], 1e-3
+        slope = (tracy_widom.cdf(at + h) - tracy_widom.cdf(at - h)) / (2 * h)
+        assert values[place] == pytest.approx(slope, abs=2e-5)
     total = np.trapezoid(values, GRID)
     assert total == pytest.approx(tracy_widom.cdf(GRID[-1]) - tracy_widom.cdf(GRID[0]), abs=1e-4)
     assert np.trapezoid(GRID * values, GRID) == pytest.approx(-1.2065, abs=2e-3)

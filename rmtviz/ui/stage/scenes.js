@@ -273,16 +273,21 @@ function growth(knobs, data, words) {
   }
 }
 
+// Each matrix is drawn when it is first wanted: a few are there at once.
 const drawnLargest = remembered((p, n, seed) => {
   const rng = source(seed)
   const [a, b] = [Math.sqrt(n - 0.5), Math.sqrt(p - 0.5)]
   const [centre, scale] = [(a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)]
-  return grid(1, 1000, 999).map(() => (largest(tridiagonal(p, n, rng)) - centre) / scale)
+  const draws = []
+  return (count) => {
+    while (draws.length < count) draws.push((largest(tridiagonal(p, n, rng)) - centre) / scale)
+    return draws.slice(0, count)
+  }
 })
 
 function tracyWidom(knobs, data, words) {
   const [p, n] = [Math.min(knobs.m, knobs.n), Math.max(knobs.m, knobs.n)]
-  const draws = drawnLargest(p, n, knobs.seed).slice(0, knobs.draws)
+  const draws = drawnLargest(p, n, knobs.seed)(knobs.draws)
   const shown = bars(draws, -5, 4, 36)
   shown.heights = shown.heights.map((height) => height / draws.length / 0.25)
   const last = draws[draws.length - 1]
