@@ -25,7 +25,7 @@ LAYERS = (
     "pruning costs",
     "datasets networks",
     "evaluation",
-    "tradeoff training trial verdict",
+    "tradeoff training trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -33,7 +33,7 @@ LAYERS = (
 )
 """A module imports from the lines above its own, and from further left on its own line."""
 
-FAMILIES = ("fits", "formats", "rules", "datasets", "networks", "figures", "ui.pages")
+FAMILIES = ("fits", "formats", "rules", "datasets", "networks", "figures", "lessons", "ui.pages")
 """Open folders: their members know the folder's shared modules, never each other."""
 
 SHARED = {"formats": ("zips", "pickles")}

@@ -4,10 +4,14 @@ A link's values are taken when a session begins; from then on the session leads 
 follows, also across pages, which drop a URL's parameters.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+
+from rmtviz import knobs
+from rmtviz.errors import BadOption
 
 
 def choice(
@@ -36,3 +40,47 @@ def standing(options: Sequence[str], key: str) -> str:
             st.session_state[key] = st.query_params[key]
     now: str | None = st.session_state.get(key)
     return now if now is not None and now in options else options[0]
+
+
+def settings(table: Mapping[str, type], name: str, moved: Mapping[str, Any]) -> Any:
+    """Return the choice of this name with its knobs as moved, or as a link set them.
+
+    The URL has those knobs of this choice that are not at their defaults; a word in it that
+    makes no sense is passed over.
+    """
+    kept: dict[str, Any] = st.session_state.setdefault(f"settings_{name}", {})
+    linked = st.session_state.setdefault("linked", set())
+    fields = [field.name for field in dataclasses.fields(table[name])]
+    given = dict(moved)
+    if "settings" not in linked:
+        linked.add("settings")
+        given |= {knob: st.query_params[knob] for knob in fields if knob in st.query_params}
+    for knob in fields:
+        try:
+            if knob in given:
+                made = knobs.make(table, name, {knob: str(given[knob])})
+                kept[knob] = getattr(made, knob)
+        except BadOption:
+            continue
+    choice = table[name](**kept)
+    _follow(table, name, choice)
+    return choice
+
+
+def bare() -> bool:
+    """Return whether the link asks for a page without controls, as for a lecture."""
+    return bool(st.query_params.get("controls") == "none")
+
+
+def _follow(table: Mapping[str, type], name: str, choice: Any) -> None:
+    """Bring the URL to the knobs of a choice, and take those of the others out of it."""
+    fields = {field.name: field for field in dataclasses.fields(table[name])}
+    known = {field.name for kind in table.values() for field in dataclasses.fields(kind)}
+    for knob in known:
+        value = getattr(choice, knob, None)
+        if knob not in fields or value == fields[knob].default:
+            st.query_params.pop(knob, None)
+            continue
+        word = f"{value:.6g}" if isinstance(value, float) else str(value)
+        if st.query_params.get(knob) != word:
+            st.query_params[knob] = word

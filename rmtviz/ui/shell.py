@@ -9,14 +9,16 @@ import threading
 import streamlit as st
 
 from rmtviz.errors import RmtvizError
+from rmtviz.lessons import tracy_widom
 from rmtviz.site import home
-from rmtviz.ui import models, widgets
+from rmtviz.ui import links, models, widgets
 from rmtviz.words import say
 
 PAGES = {
     "explore": ":material/query_stats:",
     "prune": ":material/content_cut:",
     "train": ":material/model_training:",
+    "learn": ":material/school:",
 }
 """The pages in order: file name under pages/ (and place in the URL), and icon."""
 
@@ -41,7 +43,8 @@ def run() -> None:
         ],
         position="top",
     )
-    models.bar()
+    if not links.bare():
+        models.bar()
     page.run()
     warm()
 
@@ -58,7 +61,7 @@ def failed(error: Exception) -> None:
 
 @st.cache_resource(show_spinner=False)
 def warm() -> threading.Thread:
-    """Import what later pages need, once, after the first page stands.
+    """Load what later pages need, once, after the first page stands.
 
     Streamlit collects garbage after each run, holding the interpreter lock; freezing what
     the imports made takes about 115 ms off each interaction (see docs/decisions).
@@ -66,6 +69,7 @@ def warm() -> threading.Thread:
 
     def work() -> None:
         importlib.import_module("rmtviz.training").warm()
+        tracy_widom.density()
         gc.collect()
         gc.freeze()
 

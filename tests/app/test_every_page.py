@@ -9,7 +9,7 @@ from rmtviz.words import say
 
 @pytest.mark.parametrize("theme", MODES)
 @pytest.mark.parametrize("sample", SAMPLES)
-@pytest.mark.parametrize("page", ["explore", "prune", "train"])
+@pytest.mark.parametrize("page", ["explore", "prune", "train", "learn"])
 def test_a_page_shows_a_sample(visit, page: str, sample: str, theme: str):
     visitor = visit(page, theme, model=sample)
     assert [title.value for title in visitor.at.title] == [say(f"{page}.title")]
@@ -46,7 +46,7 @@ def test_a_made_up_token_is_no_incident(visit, token: str):
 
 def test_the_model_stays_from_page_to_page(visit):
     visitor = visit().choose("model_choice", "noisy")
-    for page in ("prune", "train", "explore"):
+    for page in ("prune", "train", "learn", "explore"):
         visitor.go(page)
         assert visitor.model == "noisy"
         assert visitor.at.query_params["model"] == "noisy"

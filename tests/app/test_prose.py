@@ -25,6 +25,7 @@ PROSE = re.compile(r"(?<![\w-])[^\W\d_]{2,}[,;:.]? +[^\W\d_]{2,}(?![\w-])")
 ALLOWED = {
     "rmtviz/report.py": ("body { font:", "<!doctype html>"),
     "rmtviz/figures/base.py": ("Inter, system-ui, sans-serif",),
+    "rmtviz/ui/stage/__init__.py": ('<div class="stage">',),
 }
 """Stylesheets, markup and lists of fonts, by the file and how the literal begins."""
 

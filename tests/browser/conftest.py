@@ -29,7 +29,7 @@ QUIET = (
     "--no-first-run",
 )
 
-PROBE = re.compile(r"/(prune|train)/_stcore/(health|host-config)$")
+PROBE = re.compile(r"/(prune|train|learn)/_stcore/(health|host-config)$")
 """Where Streamlit's page first looks for its server when a page is opened by its own address."""
 
 
