@@ -171,6 +171,7 @@ class LayerAnalysis:
             "row_spread": self.entries.row_spread if self.entries else None,
             "column_spread": self.entries.column_spread if self.entries else None,
             "edge_corrected": self.corrected,
+            "estimated": self.spectrum.estimated,
         }
 
 
@@ -268,7 +269,8 @@ def fit(
 
     The method's level, the chance of a false spike, is that of the whole model: each of its L
     layers is tested at 1 − (1 − level)^(1/L) (Šidák), unless `each` is to have the level
-    itself. Methods that need the entries take them from the `checkpoint`.
+    itself. Methods that need the entries take them from the `checkpoint`,
+    but for layers whose spectrum is estimated: those are too large for them.
     """
     count = 1 if each else sum(item.spectrum.p >= SMALLEST for item in spectra.layers)
     level = 1 - (1 - method.level) ** (1 / max(count, 1))
@@ -293,7 +295,8 @@ def fit(
 def _fit(method: Method, item: LayerSpectrum, checkpoint: Checkpoint | None) -> MPFit:
     if isinstance(method, Dyson) and item.equalised and screen(item.spectrum) is Status.OK:
         return method.of(item.equalised)
-    matrix = None if checkpoint is None else functools.partial(item.layer.matrix, checkpoint)
+    seen = checkpoint is not None and not item.spectrum.estimated  # else minutes for each fit
+    matrix = functools.partial(item.layer.matrix, checkpoint) if checkpoint and seen else None
     return method(item.spectrum, matrix, kurtosis=_kurtosis(method, item.entries))
 
 

@@ -19,7 +19,7 @@ LAYERS = (
     "version words errors knobs tokens site parallel",
     "marchenko_pastur checkpoint entries",
     "tracy_widom blas spectrum spiked screenot factors kinds layers operators graphs formats",
-    "fits metrics",
+    "estimation fits metrics",
     "decomposition analysis",
     "rules",
     "pruning costs",
