@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmtviz import formats, knobs, tracy_widom
+from rmtviz.cache import remembered
 from rmtviz.checkpoint import Checkpoint, Skipped
 from rmtviz.decomposition import LayerSpectrum, Model, Spectra, decompose, skipped_record
 from rmtviz.entries import Entries
@@ -234,18 +235,20 @@ def analyze(
     *,
     equalise: bool = False,
     each: bool = False,
+    cache: bool = False,
 ) -> Analysis:
     """Return the analysis of a Checkpoint, a file, a mapping of arrays, or an nn.Module.
 
     The method is BEMA() unless another is given. `progress(done, of)` counts weights. With
     `equalise` the rank of the equalised matrix stands beside the others (about three times the
     work); `each` holds every layer to the method's level, which else is that of the model.
+    With `cache` the spectra are kept on disk, and taken from there the next time (`rmtviz.cache`).
 
     Raises:
         FileRefused: the file is not a checkpoint that we read.
     """
     checkpoint = checkpoint_of(model)
-    spectra = decompose(checkpoint, progress, equalise=equalise)
+    spectra = (remembered if cache else decompose)(checkpoint, progress, equalise=equalise)
     return fit(spectra, method or BEMA(), checkpoint, each=each)
 
 

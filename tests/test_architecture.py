@@ -20,7 +20,7 @@ LAYERS = (
     "marchenko_pastur checkpoint entries",
     "tracy_widom blas spectrum spiked screenot factors kinds layers operators graphs formats",
     "estimation fits metrics",
-    "decomposition analysis",
+    "decomposition cache analysis",
     "rules",
     "pruning costs",
     "datasets networks",

@@ -81,6 +81,22 @@ def test_a_method_that_needs_the_weights_is_not_run_on_an_estimated_layer(
     assert [status == "no_matrix" for status in found] == [True, False, False]
 
 
+def test_a_cache_changes_nothing_but_the_time(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path))
+    plain = record(weights)
+    assert not list(tmp_path.iterdir())
+    assert record(weights, "--cache") == plain
+
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("decomposed again")
+
+    monkeypatch.setattr("rmtviz.cache.decompose", never)
+    assert record(weights, "--cache") == plain
+    assert "dyson" not in record(weights, "--cache")["layers"][0]["ranks"]
+
+
 def assert_refused(result: Result) -> None:
     assert result.exit_code == 2
     assert result.stdout == ""
