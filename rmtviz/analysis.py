@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmtviz import formats, knobs, tracy_widom
+from rmtviz.cache import remembered
 from rmtviz.checkpoint import Checkpoint, Skipped
 from rmtviz.decomposition import LayerSpectrum, Model, Spectra, decompose, skipped_record
 from rmtviz.entries import Entries
@@ -171,6 +172,7 @@ class LayerAnalysis:
             "row_spread": self.entries.row_spread if self.entries else None,
             "column_spread": self.entries.column_spread if self.entries else None,
             "edge_corrected": self.corrected,
+            "estimated": self.spectrum.estimated,
         }
 
 
@@ -233,18 +235,20 @@ def analyze(
     *,
     equalise: bool = False,
     each: bool = False,
+    cache: bool = False,
 ) -> Analysis:
     """Return the analysis of a Checkpoint, a file, a mapping of arrays, or an nn.Module.
 
     The method is BEMA() unless another is given. `progress(done, of)` counts weights. With
     `equalise` the rank of the equalised matrix stands beside the others (about three times the
     work); `each` holds every layer to the method's level, which else is that of the model.
+    With `cache` the spectra are kept on disk, and taken from there the next time (`rmtviz.cache`).
 
     Raises:
         FileRefused: the file is not a checkpoint that we read.
     """
     checkpoint = checkpoint_of(model)
-    spectra = decompose(checkpoint, progress, equalise=equalise)
+    spectra = (remembered if cache else decompose)(checkpoint, progress, equalise=equalise)
     return fit(spectra, method or BEMA(), checkpoint, each=each)
 
 
@@ -268,7 +272,8 @@ def fit(
 
     The method's level, the chance of a false spike, is that of the whole model: each of its L
     layers is tested at 1 − (1 − level)^(1/L) (Šidák), unless `each` is to have the level
-    itself. Methods that need the entries take them from the `checkpoint`.
+    itself. Methods that need the entries take them from the `checkpoint`,
+    but for layers whose spectrum is estimated: those are too large for them.
     """
     count = 1 if each else sum(item.spectrum.p >= SMALLEST for item in spectra.layers)
     level = 1 - (1 - method.level) ** (1 / max(count, 1))
@@ -293,7 +298,8 @@ def fit(
 def _fit(method: Method, item: LayerSpectrum, checkpoint: Checkpoint | None) -> MPFit:
     if isinstance(method, Dyson) and item.equalised and screen(item.spectrum) is Status.OK:
         return method.of(item.equalised)
-    matrix = None if checkpoint is None else functools.partial(item.layer.matrix, checkpoint)
+    seen = checkpoint is not None and not item.spectrum.estimated  # else minutes for each fit
+    matrix = functools.partial(item.layer.matrix, checkpoint) if checkpoint and seen else None
     return method(item.spectrum, matrix, kurtosis=_kurtosis(method, item.entries))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from rmtviz import blas, layers
+from rmtviz import blas, estimation, layers
 from rmtviz.checkpoint import Checkpoint, Skipped
 from rmtviz.entries import Entries
 from rmtviz.fits import Status
@@ -23,6 +23,10 @@ from rmtviz.spectrum import BLOCK, DOUBLE, Gram, NotFiniteError, Spectrum
 
 MEMORY = 3 * 2**28
 """Bytes that all layers at work may take together. A layer that needs more is worked on alone."""
+
+
+EXACT = 8192
+"""Up to this smaller side the spectrum is exact; beyond it takes minutes, and is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Spectra:
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
+                    "estimated": item.spectrum.estimated,
                     "entries": asdict(item.entries) if item.entries else None,
                     "equalised": _spectrum_dict(item.equalised),
                 }
@@ -89,7 +94,12 @@ class Spectra:
             shape = (entry["shape"][0], entry["shape"][1])
             part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
             layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape, part)
-            spectrum = Spectrum(entry["singular_values"], shape, entry.get("precision", DOUBLE))
+            spectrum = Spectrum(
+                entry["singular_values"],
+                shape,
+                entry.get("precision", DOUBLE),
+                entry.get("estimated", 0.0),
+            )
             entries = Entries(**entry["entries"]) if entry.get("entries") else None
             other = entry.get("equalised")
             equalised = other and Spectrum(other["singular_values"], tuple(other["shape"]))
@@ -113,8 +123,9 @@ def decompose(
     With `equalise` also those of the equalised matrices, where they can be judged at all.
     One layer a core and one BLAS thread a layer, largest first: threads inside one
     decomposition lose on a busy machine, layers side by side do not. A layer is read when its
-    turn comes; at most `memory` bytes are in use at once, or what the largest layer takes. The
-    digest is made on the side. `progress(done, of)` counts weights. Raises what reading raises.
+    turn comes; at most `memory` bytes are in use at once, or what the largest layer takes. A
+    layer whose smaller side is beyond `EXACT` is estimated, and not equalised. The digest is
+    made on the side. `progress(done, of)` counts weights. Raises what reading raises.
     """
     found, skipped = layers.find(checkpoint)
     total, done = sum(layer.parameters(checkpoint) for layer in found), 0
@@ -160,6 +171,11 @@ def svd_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     return _matrix_bytes(layer, checkpoint) + 2 * 8 * layer.shape[0] * layer.shape[1]
 
 
+def estimate_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
+    """Return the bytes that a layer's estimated spectrum takes, the matrix included."""
+    return _matrix_bytes(layer, checkpoint) + estimation.working_bytes(min(layer.shape))
+
+
 def _matrix_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes of the matrix: as stored, or of float64 where it has to be made."""
     stored = sum(checkpoint.tensors[name].nbytes for name in layer.tensors)
@@ -169,13 +185,15 @@ def _matrix_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
 def _work(layer: Layer) -> int:
     """Return a number that grows with the time that a layer takes."""
     p, n = sorted(layer.shape)
-    return p * p * (n + p)
+    return p * p * (n + p) if p <= EXACT else EXACT * p * n
 
 
 def _decomposed(
     layer: Layer, checkpoint: Checkpoint, room: Room, equalise: bool
 ) -> LayerSpectrum | None:
     """Return a layer's spectrum and entries; None where they are not finite."""
+    if min(layer.shape) > EXACT:
+        return _estimated(layer, checkpoint, room)
     try:
         with room.take(gram_bytes(layer, checkpoint)):
             matrix = layer.matrix(checkpoint)
@@ -193,6 +211,18 @@ def _decomposed(
         with room.take(2 * svd_bytes(layer, checkpoint)):
             other = equalised(layer.matrix(checkpoint))
     return LayerSpectrum(layer, layer.parameters(checkpoint), spectrum, entries, other)
+
+
+def _estimated(layer: Layer, checkpoint: Checkpoint, room: Room) -> LayerSpectrum | None:
+    """Return a layer's estimated spectrum and its entries; None where they are not finite."""
+    with room.take(estimate_bytes(layer, checkpoint)):
+        matrix = layer.matrix(checkpoint)
+        try:
+            spectrum = estimation.estimate(matrix)
+        except NotFiniteError:
+            return None
+        entries = Entries.of(matrix)
+    return LayerSpectrum(layer, layer.parameters(checkpoint), spectrum, entries)
 
 
 def _digest(checkpoint: Checkpoint, room: Room) -> str:

@@ -39,6 +39,8 @@ class Spectrum:
     """All p singular values of an m × n' matrix: descending, float64, read-only.
 
     `precision` is the relative rounding ε of the numbers in which the matrix is stored.
+    `estimated` is 0 for exact values; else the values are quantiles (`estimation`), and it is the
+    largest standard error of their distribution function, a share of the p values.
 
     Raises:
         ValueError: not p values, or values that are negative, not finite or not descending.
@@ -47,6 +49,7 @@ class Spectrum:
     values: Array
     shape: tuple[int, int]
     precision: float = DOUBLE
+    estimated: float = 0.0
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
@@ -82,13 +85,13 @@ class Spectrum:
     @classmethod
     def by_svd(cls, matrix: NDArray[np.floating]) -> "Spectrum":
         """Return the singular values by a full SVD (LAPACK's gesdd). Raises what `of` raises."""
-        wide = _wide(matrix)
-        unit = _unit(wide)
+        wide = on_side(matrix)
+        unit = peak(wide)
         full = wide.astype(np.float64)
         full /= unit or 1.0
         values = np.asarray(np.linalg.svd(full, compute_uv=False), dtype=np.float64)
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        return cls(unit * values, shape, _precision(matrix))
+        return cls(unit * values, shape, rounding(matrix))
 
     @classmethod
     def gaussian(
@@ -163,12 +166,12 @@ class Gram:
     @classmethod
     def of(cls, matrix: NDArray[np.floating]) -> "Gram":
         """Return the Gram matrix of a real matrix, in float64. Raises what `Spectrum.of` raises."""
-        wide = _wide(matrix)
+        wide = on_side(matrix)
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        values, precision = _gram(wide, 1.0), _precision(matrix)
+        values, precision = _gram(wide, 1.0), rounding(matrix)
         if 1e-200 < values.diagonal().max() < 1e200:
             return cls(values, 1.0, shape, precision)
-        unit = _unit(wide)  # entries that are not finite, or whose squares overflow or vanish
+        unit = peak(wide)  # entries that are not finite, or whose squares overflow or vanish
         return cls(_gram(wide, unit) if unit else values, unit, shape, precision)
 
     def spectrum(self) -> Spectrum | None:
@@ -181,7 +184,7 @@ class Gram:
         return Spectrum(self.unit * np.sqrt(squares), self.shape, self.precision)
 
 
-def _precision(matrix: NDArray[np.floating]) -> float:
+def rounding(matrix: NDArray[np.floating]) -> float:
     """Return the relative rounding ε of a matrix's numbers; that of float64 for whole numbers."""
     try:
         return float(ml_dtypes.finfo(matrix.dtype).eps)  # type: ignore[no-untyped-call]
@@ -189,27 +192,27 @@ def _precision(matrix: NDArray[np.floating]) -> float:
         return DOUBLE
 
 
-def _wide(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
+def on_side(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the matrix on its side, so that it has no more rows than columns."""
     if matrix.ndim != 2 or not matrix.size:
         raise ValueError(f"a matrix has two sides, both at least 1, not {matrix.shape}")
     return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
 
 
-def _blocks(wide: NDArray[np.floating]) -> Iterator[Array]:
+def blocks(wide: NDArray[np.floating], entries: int = BLOCK) -> Iterator[Array]:
     """Yield the columns in float64, a few at a time, so that no second copy of all is made."""
-    step = max(1, BLOCK // len(wide), len(wide) // 8)
+    step = max(1, entries // len(wide))
     for start in range(0, wide.shape[1], step):
         yield np.asarray(wide[:, start : start + step], dtype=np.float64)
 
 
-def _unit(wide: NDArray[np.floating]) -> float:
+def peak(wide: NDArray[np.floating]) -> float:
     """Return the largest absolute entry, as what to divide by.
 
     Raises:
         NotFiniteError: NaN or infinite entries, or so large that their squares are.
     """
-    peaks = [float(np.abs(block).max()) for block in _blocks(wide)]
+    peaks = [float(np.abs(block).max()) for block in blocks(wide)]
     largest = math.nan if any(map(math.isnan, peaks)) else max(peaks)
     if not math.isfinite(largest * largest * wide.size):
         raise NotFiniteError("the matrix has NaN or infinite entries, or far too large ones")
@@ -219,6 +222,6 @@ def _unit(wide: NDArray[np.floating]) -> float:
 def _gram(wide: NDArray[np.floating], unit: float) -> Array:
     """Return the lower triangle of the Gram matrix of the rows, in units of `unit`²."""
     total = np.zeros((len(wide), len(wide)))
-    for block in _blocks(wide):
+    for block in blocks(wide, max(BLOCK, len(wide) ** 2 // 8)):
         blas.add_gram(total, block if unit == 1.0 else block / unit)
     return total

@@ -38,8 +38,10 @@ def of_fit(layer: LayerAnalysis) -> str:
 
 
 def of_noise(layer: LayerAnalysis) -> tuple[str, ...]:
-    """Return what the entries say about the noise: what the fit did about it, and what it could."""
+    """Return what else there is to know: an estimate, and what the entries say of the noise."""
     entries, words = layer.entries, []
+    if layer.spectrum.estimated:
+        words.append(say("verdict.noise_estimated", error=layer.spectrum.estimated))
     if layer.scaled:
         words.append(say("verdict.noise_scaled"))
     if layer.corrected and entries:

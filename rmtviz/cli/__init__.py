@@ -54,6 +54,7 @@ def main() -> None:
 @click.option("--each", is_flag=True, help=say("cli.each"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--operator", default=None, help=say("cli.operator"))
+@click.option("--cache", is_flag=True, help=say("cli.cache"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def analyze(
     model: Path,
@@ -63,17 +64,24 @@ def analyze(
     each: bool,
     kinds: tuple[str, ...],
     operator: str | None,
+    cache: bool,
     as_json: bool,
 ) -> None:
     """Print the analysis of a file."""
-    from rmtviz import analysis, decomposition, formats, knobs
+    from rmtviz import analysis, formats, knobs
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
     checkpoint = told(formats.read(model), kinds)
     with progress(say("cli.progress")) as tick:
-        spectra = decomposition.decompose(checkpoint, tick, equalise=equalise or method == "dyson")
-        result = analysis.fit(spectra, chosen, checkpoint, each=each)
+        result = analysis.analyze(
+            checkpoint,
+            chosen,
+            tick,
+            equalise=equalise or method == "dyson",
+            each=each,
+            cache=cache,
+        )
     record = result.to_dict()
     lines = []
     rows = {row["name"]: row for row in record["layers"]}

@@ -74,6 +74,9 @@ def table(result: Any) -> str:
     )
     lines = [head, "", *columns([_row(layer) for layer in result.layers]), ""]
     lines.append(verdict.of_model(result))
+    error = max((layer.spectrum.estimated for layer in result.layers), default=0.0)
+    if error:
+        lines.append(say("cli.estimated", error=error))
     for layer in result.layers:
         if layer.spikes is None:
             lines.append(f"{layer.name}: {verdict.of_layer(layer)}")
@@ -145,7 +148,7 @@ def _row(layer: Any) -> dict[str, str]:
         return "–" if values[key] is None else format(values[key], form)
 
     return {
-        "name": short(layer.name),
+        "name": short(layer.name) + ("*" if layer.spectrum.estimated else ""),
         "shape": "{} × {}".format(*values["shape"]),
         "sigma": number("sigma", ".4g"),
         "bulk_edge": number("bulk_edge", ".4g"),

@@ -189,7 +189,7 @@ def fitted(
         return MPFit(method, Status.NO_BULK)
     variance, cut = math.ldexp(variance, 2 * exponent), math.ldexp(cut, 2 * exponent)
     law = noise_law(spectrum.shape, variance, removed)
-    verdict = judge(ks, spectrum.p - spikes)
+    verdict = judge(ks, spectrum.p - spikes, spectrum.estimated)
     return MPFit(method, Status.OK, Bulk(math.sqrt(variance), law, cut, spikes, ks, verdict))
 
 
@@ -259,11 +259,14 @@ def distance(law: MarchenkoPastur, spectrum: Spectrum, spikes: int) -> float:
     return float(np.abs(law.cdf(bulk) - steps).max())
 
 
-def judge(ks: float, p: int) -> Law:
-    """Return how well the law holds for p bulk values: as for noise, within 0.05, or not."""
-    if ks <= null_band(p):
+def judge(ks: float, p: int, error: float = 0.0) -> Law:
+    """Return how well the law holds for p bulk values: as for noise, within 0.05, or not.
+
+    The standard error of an estimated spectrum counts against it: what it cannot show is not said.
+    """
+    if ks + error <= null_band(p):
         return Law.EXACT
-    return Law.CLOSE if ks <= CLOSE else Law.NO
+    return Law.CLOSE if ks + error <= CLOSE else Law.NO
 
 
 def null_band(p: int) -> float:

@@ -60,6 +60,43 @@ def record(*arguments: object) -> dict:
     return json.loads(result.stdout, parse_constant=refuse)
 
 
+def test_estimated_layers_are_marked(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "*" not in run(weights).stdout
+    monkeypatch.setattr("rmtviz.decomposition.EXACT", 45)
+    found = record(weights)["layers"]
+    assert [row["estimated"] > 0 for row in found] == [True, False, False]
+    assert found[0]["spikes"] is not None
+    text = run(weights).stdout
+    assert f"{found[0]['name']}*" in text
+    assert text.count("*") == 2
+    assert say("cli.estimated", error=found[0]["estimated"]) in text
+
+
+@pytest.mark.parametrize("method", sorted(n for n in METHODS if METHODS[n].needs_matrix))
+def test_a_method_that_needs_the_weights_is_not_run_on_an_estimated_layer(
+    weights: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmtviz.decomposition.EXACT", 45)
+    found = [row["status"] for row in record(weights, "--method", method)["layers"]]
+    assert [status == "no_matrix" for status in found] == [True, False, False]
+
+
+def test_a_cache_changes_nothing_but_the_time(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path))
+    plain = record(weights)
+    assert not list(tmp_path.iterdir())
+    assert record(weights, "--cache") == plain
+
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("decomposed again")
+
+    monkeypatch.setattr("rmtviz.cache.decompose", never)
+    assert record(weights, "--cache") == plain
+    assert "dyson" not in record(weights, "--cache")["layers"][0]["ranks"]
+
+
 def assert_refused(result: Result) -> None:
     assert result.exit_code == 2
     assert result.stdout == ""

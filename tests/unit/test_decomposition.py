@@ -1,5 +1,6 @@
 """Many layers at once: within the budget of memory, read one by one, in their own order."""
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -109,3 +110,38 @@ def test_an_error_while_reading_is_the_callers() -> None:
     checkpoint = watched({"0.weight": (30, 40)}, refuse)
     with pytest.raises(OSError, match=r"0\.weight"):
         decomposition.decompose(checkpoint)
+
+
+def test_a_layer_beyond_the_exact_size_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decomposition, "EXACT", 199)
+    shapes = {"0.weight": (30, 40), "1.weight": (200, 300), "2.weight": (199, 300)}
+    checkpoint = watched(shapes, lambda name: None)
+    spectra = decomposition.decompose(checkpoint, equalise=True)
+    assert [item.spectrum.estimated > 0 for item in spectra.layers] == [False, True, False]
+    assert [item.equalised is None for item in spectra.layers] == [False, True, False]
+    assert all(item.entries for item in spectra.layers)
+    again = decomposition.Spectra.from_dict(json.loads(json.dumps(spectra.to_dict())))
+    for one, other in zip(again.layers, spectra.layers, strict=True):
+        assert one.spectrum.estimated == other.spectrum.estimated
+        assert one.spectrum.values.tolist() == other.spectrum.values.tolist()
+
+
+def test_spectra_of_before_there_were_estimates_are_exact() -> None:
+    record = decomposition.decompose(watched({"w": (30, 40)}, lambda name: None)).to_dict()
+    del record["layers"][0]["estimated"]
+    assert decomposition.Spectra.from_dict(record).layers[0].spectrum.estimated == 0
+
+
+def test_a_broken_layer_beyond_the_exact_size_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decomposition, "EXACT", 20)
+    spectra = decomposition.decompose(Checkpoint.of({"w": np.full((30, 40), np.nan, np.float32)}))
+    assert not spectra.layers
+    assert [item.reason for item in spectra.skipped] == ["not_finite"]
+
+
+def test_an_estimate_takes_less_room_than_the_exact_work() -> None:
+    layer = layers.find(watched({"w": (9000, 20000)}, lambda name: None))[0][0]
+    checkpoint = watched({"w": (9000, 20000)}, lambda name: None)
+    stored, room = 4 * 9000 * 20000, decomposition.estimate_bytes(layer, checkpoint)
+    assert room < decomposition.gram_bytes(layer, checkpoint)
+    assert room - stored < stored  # no copy in float64, which would be twice as much

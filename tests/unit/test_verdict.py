@@ -38,6 +38,15 @@ def model(*layers: LayerAnalysis) -> Analysis:
     return Analysis(Model("x", "0", "arrays", 0, 0), BEMA(), layers, (), 0.1)
 
 
+def test_an_estimated_spectrum_is_called_so() -> None:
+    exact = layer()
+    estimated = replace(exact, spectrum=replace(exact.spectrum, estimated=0.0021))
+    sentence = say("verdict.noise_estimated", error=0.0021)
+    assert "0.21%" in sentence
+    assert verdict.of_noise(exact) == ()
+    assert verdict.of_noise(estimated) == (sentence,)
+
+
 def test_some_of_the_directions() -> None:
     assert verdict.of_layer(layer(spikes=5)) == say(
         "verdict.layer_some", bulk=15, spikes=5, p=20, directions=0.75, energy=0.25
