@@ -2,7 +2,8 @@
 
     bytes ─ a reader ─▶ Contents, the tree as the file has it ─ wrappers.unwrap ─▶ Checkpoint
 
-To add a format, write a module with a `Format` and name it in `FORMATS`. A reader returns None
+To add a format, write a module with a `Format` and name it in `FORMATS`, or in `READ` where it
+is only read. A reader returns None
 for bytes of another format (the content decides, never the file's name), refuses what is broken
 with a `FileRefused`, and leaves the numbers in the file until somebody asks for them. No reader
 executes anything, and none allocates on a header's word.
@@ -20,10 +21,11 @@ from rmtviz.formats import unknown, wrappers
 from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
 from rmtviz.formats.npz import NPZ
 from rmtviz.formats.onnx import ONNX
+from rmtviz.formats.pt2 import PT2
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
 
-__all__ = ["FORMATS", "LIMITS", "Format", "Limits", "offered", "read", "write"]
+__all__ = ["FORMATS", "LIMITS", "READ", "Format", "Limits", "offered", "read", "write"]
 
 FORMATS: Mapping[str, Format] = {
     "safetensors": SAFETENSORS,
@@ -31,6 +33,10 @@ FORMATS: Mapping[str, Format] = {
     "npz": NPZ,
     "onnx": ONNX,
 }
+"""The formats that are read and written."""
+
+READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2}
+"""The formats that are read."""
 
 
 def read(
@@ -42,11 +48,11 @@ def read(
         FileRefused: says what the file is or what is wrong in it, and the way out.
     """
     file = Source.of(source, name)
-    for label, form in FORMATS.items():
+    for label, form in READ.items():
         contents = form.read(file, limits)
         if contents is not None:
             return _checkpoint(file, label, contents, limits)
-    raise unknown.refusal(file, limits, (form.title for form in FORMATS.values()))
+    raise unknown.refusal(file, limits, (form.title for form in READ.values()))
 
 
 def offered(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -62,12 +68,13 @@ def write(checkpoint: Checkpoint, format: str) -> bytes:
         BadOption: no such format, or one that cannot hold a name or a number type.
         ExtraMissing: the format needs a package that is not installed.
     """
-    if format not in FORMATS:
+    writer = FORMATS[format].write if format in FORMATS else None
+    if writer is None:
         raise BadOption("unknown_name", name=format, known=", ".join(FORMATS))
     for text in _texts(checkpoint.tensors, checkpoint.metadata):
         if text != whole(text):
             raise BadOption("write_name", name=short(text), format=format)
-    return FORMATS[format].write(checkpoint)
+    return writer(checkpoint)
 
 
 def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) -> Checkpoint:
