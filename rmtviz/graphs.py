@@ -84,7 +84,7 @@ def parse(content: bytes, source: str = "model.onnx") -> Any:
         model = onnx.load_model_from_string(content)
     except DecodeError:
         raise FileRefused("onnx_damaged", source=source) from None
-    nodes = model.graph.node
+    nodes = list(_nodes(model.graph))
     if not (nodes and model.graph.output and model.opset_import and all(x.output for x in nodes)):
         raise FileRefused("onnx_damaged", source=source)  # as a file is that was cut off
     for text in _texts(model):
@@ -136,7 +136,7 @@ def roles(model: Any) -> Roles:
     held = dict(tensors(model))
     turned = {node.output[0]: node.input[0] for node in model.graph.node if _turns(node, held)}
     shapes = inferred(model)
-    for node in model.graph.node:
+    for node in _nodes(model.graph):
         for place, given in enumerate(node.input):
             name = turned.get(given, given)
             if node.output[0] in turned or name not in held or len(held[name].dims) < 2:
@@ -157,18 +157,39 @@ def roles(model: Any) -> Roles:
 
 
 def tensors(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the tensors that a model holds, by name: initialisers, and constants of the graph."""
-    for proto in model.graph.initializer:
-        yield proto.name, proto
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            yield from ((node.output[0], x.t) for x in node.attribute if x.name == "value")
+    """Yield the tensors that a model holds, by name: initialisers, and constants.
+
+    Those of graphs inside the graph (branches, loops) follow; of one name there the first counts.
+    """
+    met: set[str] = set()
+    for inner in _graphs(model.graph):
+        held = [(proto.name, proto) for proto in inner.initializer]
+        for node in inner.node:
+            if node.op_type == "Constant":
+                held += [(node.output[0], x.t) for x in node.attribute if x.name == "value"]
+        yield from (item for item in held if inner is model.graph or item[0] not in met)
+        met.update(name for name, _ in held)
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph and of all graphs inside it."""
+    for inner in _graphs(graph):
+        yield from inner.node
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """Yield a graph and the graphs inside it: branches, and bodies of loops."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
 
 
 def _texts(model: Any) -> Iterator[Any]:
     """Yield the names and notes of a model that anything here looks at."""
     yield from (name for name, _ in tensors(model))
-    for node in model.graph.node:
+    for node in _nodes(model.graph):
         yield from (node.op_type, *node.input, *node.output)
         yield from (x.name for x in node.attribute)
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
@@ -231,7 +252,7 @@ def _kind(node: Any, place: int, sides: int) -> str | None:
 
 def _turns(node: Any, held: Mapping[str, Any]) -> bool:
     """Return whether a node does nothing but transpose a matrix that the model holds."""
-    matrix = node.op_type == "Transpose" and node.input[0] in held
+    matrix = node.op_type == "Transpose" and any(name in held for name in node.input[:1])
     return (
         matrix
         and len(held[node.input[0]].dims) == 2

@@ -2,7 +2,8 @@
 
     bytes ─ a reader ─▶ Contents, the tree as the file has it ─ wrappers.unwrap ─▶ Checkpoint
 
-To add a format, write a module with a `Format` and name it in `FORMATS`. A reader returns None
+To add a format, write a module with a `Format` and name it in `FORMATS`, or in `READ` where it
+is only read. A reader returns None
 for bytes of another format (the content decides, never the file's name), refuses what is broken
 with a `FileRefused`, and leaves the numbers in the file until somebody asks for them. No reader
 executes anything, and none allocates on a header's word.
@@ -16,14 +17,15 @@ from pathlib import Path
 from rmtviz import graphs
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats import unknown, wrappers
+from rmtviz.formats import _shards, unknown, wrappers
 from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
 from rmtviz.formats.npz import NPZ
 from rmtviz.formats.onnx import ONNX
+from rmtviz.formats.pt2 import PT2
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
 
-__all__ = ["FORMATS", "LIMITS", "Format", "Limits", "offered", "read", "write"]
+__all__ = ["FORMATS", "LIMITS", "READ", "Format", "Limits", "offered", "read", "together", "write"]
 
 FORMATS: Mapping[str, Format] = {
     "safetensors": SAFETENSORS,
@@ -31,6 +33,10 @@ FORMATS: Mapping[str, Format] = {
     "npz": NPZ,
     "onnx": ONNX,
 }
+"""The formats that are read and written."""
+
+READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2}
+"""The formats that are read."""
 
 
 def read(
@@ -38,15 +44,41 @@ def read(
 ) -> Checkpoint:
     """Return the checkpoint in a file, or in a file's bytes; `name` is how people know it.
 
+    At a path, a folder with one network, or the index of one in shards, is read as one.
+
     Raises:
         FileRefused: says what the file is or what is wrong in it, and the way out.
     """
+    if not isinstance(source, bytes):
+        path = Path(source)
+        if _shards.is_folder(path):
+            return together({file.name: file for file in _shards.of_folder(path)}, limits)
+        if path.name.endswith(".index.json"):
+            return together({file.name: file for file in _shards.beside(path)}, limits)
     file = Source.of(source, name)
-    for label, form in FORMATS.items():
+    for label, form in READ.items():
         contents = form.read(file, limits)
         if contents is not None:
             return _checkpoint(file, label, contents, limits)
-    raise unknown.refusal(file, limits, (form.title for form in FORMATS.values()))
+    raise unknown.refusal(file, limits, (form.title for form in READ.values()))
+
+
+def together(files: Mapping[str, bytes | Path], limits: Limits = LIMITS) -> Checkpoint:
+    """Return the checkpoint in several files, by name: the shards of one, with their index or not.
+
+    Other JSON files among them (a network's settings) are passed over.
+
+    Raises:
+        FileRefused: as `read`; a shard is missing, or two hold a tensor of one name.
+    """
+    indices = [
+        (name, _shards.weight_map(Source.of(origin, name)))
+        for name, origin in files.items()
+        if name.endswith(".index.json")
+    ]
+    weights = {name: it for name, it in files.items() if not name.endswith(".json")}
+    parts = [read(origin, name, limits) for name, origin in (weights or files).items()]
+    return parts[0] if len(parts) == 1 and not indices else _shards.join(parts, indices)
 
 
 def offered(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -62,12 +94,13 @@ def write(checkpoint: Checkpoint, format: str) -> bytes:
         BadOption: no such format, or one that cannot hold a name or a number type.
         ExtraMissing: the format needs a package that is not installed.
     """
-    if format not in FORMATS:
+    writer = FORMATS[format].write if format in FORMATS else None
+    if writer is None:
         raise BadOption("unknown_name", name=format, known=", ".join(FORMATS))
     for text in _texts(checkpoint.tensors, checkpoint.metadata):
         if text != whole(text):
             raise BadOption("write_name", name=short(text), format=format)
-    return FORMATS[format].write(checkpoint)
+    return writer(checkpoint)
 
 
 def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) -> Checkpoint:

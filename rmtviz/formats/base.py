@@ -153,6 +153,24 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of another blob's bytes."""
+
+    blob: Blob
+    start: int
+    length: int
+
+    def head(self, count: int) -> bytes:
+        return bytes(self.read(0, min(count, self.length)))
+
+    def read(self, offset: int, count: int) -> memoryview:
+        return self.blob.read(self.start + offset, count)
+
+    def effort(self, count: int) -> int:
+        return self.blob.effort(count)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a tensor's elements lie in a blob: the way to load it. Strides count elements."""
 
@@ -213,13 +231,14 @@ class Contents:
 class Format:
     """A file format. `read` returns None where the bytes are of another format.
 
-    With `graph` it is written only from a checkpoint that was read from it.
+    With `graph` it is written only from a checkpoint that was read from it; without `write`
+    it is only read.
     """
 
     title: str
     suffix: str
     read: Callable[[Source, Limits], Contents | None]
-    write: Callable[[Checkpoint], bytes]
+    write: Callable[[Checkpoint], bytes] | None
     graph: bool = False
 
 

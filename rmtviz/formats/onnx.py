@@ -13,8 +13,8 @@ from rmtviz import graphs
 from rmtviz.checkpoint import Skipped, Tensor
 from rmtviz.formats.base import Contents, Format, Limits, Source, short
 
-SIGN = re.compile(rb"\x08[\x01-\x20](?:\x12[\x01-\x40][ -~]|[\x3a\x42])", re.DOTALL)
-"""A small version number, then the producer's name, or the graph or the operators' versions."""
+SIGN = re.compile(rb"\x08[\x01-\x20](?:\x12[\0-\x40]|[\x1a\x22\x28\x32\x3a\x42])", re.DOTALL)
+"""A small version number, then the producer's name, or another field of a model."""
 
 
 def read(source: Source, limits: Limits) -> Contents | None:

@@ -16,6 +16,7 @@ import io
 import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import IO, Any
 
 from rmtviz.formats.base import Limits, Source
 
@@ -62,9 +63,20 @@ def parse(source: Source, data: bytes, limits: Limits) -> object:
     Raises:
         FileRefused: the pickle is broken, or longer than the limits.
     """
-    machine = _Machine()
+    return follow(source, io.BytesIO(data), limits)
+
+
+def follow(
+    source: Source, stream: IO[bytes], limits: Limits, outside: list[Outside] | None = None
+) -> object:
+    """Return what the next pickle of a stream describes, and note what it says lies outside.
+
+    Raises:
+        FileRefused: the pickle is broken, or longer than the limits.
+    """
+    machine = _Machine([] if outside is None else outside)
     try:
-        for step, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(data))):
+        for step, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if step >= limits.steps:
                 raise source.refuse("limit_steps", limit=limits.steps)
             machine.follow(opcode, argument)
@@ -74,10 +86,55 @@ def parse(source: Source, data: bytes, limits: Limits) -> object:
         raise source.refuse("pickle_damaged") from None
 
 
+def stream(source: Source) -> IO[bytes]:
+    """Return a source's bytes as a stream that is read a little at a time."""
+    return _Stream(_Raw(source), source.length)
+
+
+class _Stream(io.BufferedReader):
+    """A stream that makes room for no more than is left; Python's own believes the count."""
+
+    def __init__(self, raw: "_Raw", length: int) -> None:
+        super().__init__(raw)
+        self.length = length
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        rest = max(0, self.length - self.tell())
+        return super().read(rest if size is None or size < 0 else min(size, rest))
+
+
+class _Raw(io.RawIOBase):
+    """A source as Python's streams want it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = offset + {0: 0, 1: self.at, 2: self.source.length}[whence]
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(0, min(len(buffer), self.source.length - self.at))
+        buffer[:count] = self.source.read(self.at, count)
+        self.at += count
+        return count
+
+
 class _Machine:
     """The stack machine: what a pickle has put down so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, outside: list[Outside]) -> None:
+        self.outside = outside
         self.stack: list[object] = []
         self.below: list[list[object]] = []
         self.memo: dict[object, object] = {}
@@ -99,6 +156,11 @@ class _Machine:
 
     def pop(self) -> object:
         return self.stack.pop()
+
+    def beyond(self, value: object) -> None:
+        """Put down what lies outside the pickle, and note it."""
+        self.outside.append(Outside(value))
+        self.push(self.outside[-1])
 
     def to_mark(self) -> list[object]:
         """Take all that was put down since the last mark."""
@@ -212,7 +274,7 @@ _BARE: Mapping[str, Callable[[_Machine], object]] = {
     "NEWOBJ_EX": _Machine.reduce_named,
     "OBJ": _Machine.instance,
     "BUILD": _Machine.build,
-    "BINPERSID": lambda m: m.push(Outside(m.pop())),
+    "BINPERSID": lambda m: m.beyond(m.pop()),
 }
 """Opcodes that carry nothing."""
 
@@ -224,7 +286,7 @@ _TAKING: Mapping[str, Callable[[_Machine, object], object]] = {
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), lambda m, key: m.push(Global(f"{key}"))),
     "GLOBAL": lambda m, name: m.push(_global(name)),
     "INST": lambda m, name: m.make(_global(name), tuple(m.to_mark())),
-    "PERSID": lambda m, key: m.push(Outside(key)),
+    "PERSID": lambda m, key: m.beyond(key),
 }
 """Opcodes that carry a memo's key or a name."""
 

@@ -19,7 +19,6 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
         ("is_compressed", rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!"),
         ("is_hdf5", rb"\x89HDF\r\n\x1a\n"),
         ("is_gguf", rb"GGUF"),
-        ("is_legacy", rb"\x80.\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"),
         ("is_pickle", rb"\x80[\x02-\x05]"),
         ("is_tar", rb".{257}ustar"),
         ("is_image", rb"\x89PNG|\xff\xd8\xff|GIF8|%PDF"),
@@ -29,7 +28,6 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
 
 _ARCHIVES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("is_keras", re.compile(r"model\.weights\.h5")),
-    ("is_pt2", re.compile(r"(?:.*/)?(?:archive_format|serialized_exported_program\.json)")),
 )
 """What a zip archive is, by a file in it."""
 

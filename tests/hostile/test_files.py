@@ -22,6 +22,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
@@ -207,6 +208,50 @@ def graph_of(weight: np.ndarray) -> bytes:
     return made.SerializeToString()
 
 
+def legacy_file(value: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def weight(**changes: object) -> dict:
+    """An entry in the list of a .pt2 file's weights: four floats."""
+    meta = {
+        "dtype": 7,
+        "sizes": [{"as_int": 2}, {"as_int": 2}],
+        "strides": [{"as_int": 2}, {"as_int": 1}],
+        "storage_offset": {"as_int": 0},
+    }
+    entry = {"path_name": "weight_0", "use_pickle": False, "tensor_meta": meta}
+    for key, value in changes.items():
+        (entry if key in entry else meta)[key] = value
+    return entry
+
+
+def pt2_file(*entries: object) -> bytes:
+    listed = {"config": dict(enumerate(entries or [weight()]))}
+    return archive(
+        Part("m/data/weights/model_weights_config.json", json.dumps(listed).encode()),
+        Part("m/data/weights/weight_0", FOUR),
+    )
+
+
+def graph_file(weight: np.ndarray | None = None, **changes: object) -> bytes:
+    """Return a graph of one product, with fields of its weight changed."""
+    array = np.arange(6, dtype="f4").reshape(2, 3) if weight is None else weight
+    proto = numpy_helper.from_array(array, "w")
+    for field, value in changes.items():
+        if isinstance(value, list):
+            del getattr(proto, field)[:]
+            getattr(proto, field).extend(value)
+        else:
+            setattr(proto, field, value)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    made = helper.make_graph([node], "g", ends[:1], ends[1:], [proto])
+    return helper.make_model(made, ir_version=8).SerializeToString()
+
+
 def small_files() -> dict[str, bytes]:
     arrays = {
         "0.weight": np.arange(6, dtype="f4").reshape(2, 3),
@@ -223,6 +268,9 @@ def small_files() -> dict[str, bytes]:
     torch.save({"model": torch.nn.Linear(2, 2), "epoch": 3}, module)
     files["pytorch, module"] = module.getvalue()
     files["by hand"] = torch_file(GOOD, _0=FOUR)
+    files["legacy"] = legacy_file({"w": torch.arange(6.0).reshape(2, 3), "n": np.ones(2)})
+    files["pickle"] = pickle.dumps({"w": arrays["0.weight"]})
+    files["pt2"] = pt2_file()
     return files
 
 
@@ -551,7 +599,7 @@ class TestArchives:
             (archive(), "is_zip"),
             (archive(Part("word/document.xml", b"<a/>")), "is_zip"),
             (archive(Part("config.json", b"{}"), Part("model.weights.h5", b"")), "is_keras"),
-            (archive(Part("m/archive_format", b"pt2")), "is_pt2"),
+            (archive(Part("m/archive_format", b"pt2")), "is_zip"),
         ]
         for content, key in cases:
             assert refused(content) == key
@@ -735,6 +783,100 @@ class TestSafetensors:
         assert refused(content, limits=Limits(header_bytes=100)) == "limit_header"
 
 
+class TestPt2:
+    """Lists of weights that lie."""
+
+    @pytest.mark.parametrize(
+        ("entry", "key"),
+        [
+            (weight(sizes=[{"as_int": 3}, {"as_int": 2}]), "tensor_bounds"),
+            (weight(sizes=[{"as_expr": "s0"}, {"as_int": 2}]), "tensor_shape"),
+            (weight(sizes=[{"as_int": -2}, {"as_int": 2}]), "tensor_shape"),
+            (weight(sizes=[2, 2]), "tensor_shape"),
+            (weight(strides=[{"as_int": 2**40}, {"as_int": 1}]), "tensor_bounds"),
+            (weight(storage_offset={"as_int": 1}), "tensor_bounds"),
+            (weight(storage_offset={"as_int": -1}), "tensor_bounds"),
+            (weight(path_name="../../etc/passwd"), "pytorch_storage"),
+            (weight(dtype=99), "no_tensor"),
+            (weight(dtype="7"), "pt2_weights"),
+            (weight(use_pickle=True), "no_tensor"),
+            (None, "no_tensor"),
+        ],
+    )
+    def test_refused(self, entry, key):
+        assert refused(pt2_file(entry)) == key
+
+    @pytest.mark.parametrize("text", [b"", b"[" * 10**5, b"[]", b'{"config": []}'])
+    def test_a_list_that_is_none(self, text):
+        name = "m/data/weights/model_weights_config.json"
+        assert refused(archive(Part(name, text))) == "pt2_weights"
+
+
+class TestLegacy:
+    """Files of torch from before 1.6, and plain pickles."""
+
+    def test_a_storage_that_lies_about_its_length(self):
+        content = legacy_file({"w": torch.ones(2)})
+        assert content[-16:] == struct.pack("<q2f", 2, 1, 1)
+        for count in (1, 3, -1, 2**62):
+            lying = content[:-16] + struct.pack("<q", count) + content[-8:]
+            assert refused(lying) in ("file_cut", "pytorch_storage", "tensor_bounds")
+
+    @pytest.mark.parametrize("wrong", ["magic", "version"])
+    def test_another_beginning(self, wrong):
+        content = legacy_file({"w": torch.ones(2)})
+        old, new = {"magic": (b"\x50\x19", b"\x51\x19"), "version": (b"M\xe9\3", b"M\xe8\3")}[wrong]
+        assert refused(content.replace(old, new, 1)) in ("pickle_damaged", "is_pickle")
+
+    def test_arrays_are_read_and_the_trap_beside_them_is_not_sprung(self):
+        RAN.clear()
+        trap = Call(RAN.append, "sprung")
+        for protocol in (2, 3, 4, 5):
+            checkpoint = formats.read(pickle.dumps({"w": np.eye(2), "t": trap}, protocol))
+            np.testing.assert_array_equal(checkpoint["w"], np.eye(2))
+        assert not RAN
+
+    def test_an_array_whose_bytes_are_too_few(self):
+        content = pickle.dumps({"w": np.eye(2)})
+        assert refused(content.replace(b"K\2K\2", b"K\2K\3")) == "tensor_bounds"
+
+
+ENDS = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+
+
+class TestONNX:
+    """Graphs whose fields lie."""
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [
+            ({"dims": [3, 3]}, "tensor_bounds"),
+            ({"dims": [2**40, 2**40]}, "tensor_bounds"),
+            ({"dims": [-2, -3]}, "tensor_bounds"),
+            ({"raw_data": b"abc"}, "tensor_bounds"),
+            ({"data_type": 99}, "tensor_bounds"),
+            ({"data_location": TensorProto.EXTERNAL}, "onnx_external"),
+        ],
+    )
+    def test_refused(self, changes, key):
+        assert refused(graph_file(**changes)) == key
+
+    def test_no_file_beside_a_graph_is_opened(self, monkeypatch):
+        held = [TensorProto(name="w", dims=[2, 2], data_type=1, data_location=1)]
+        held[0].external_data.add(key="location", value="/etc/passwd")
+        node = helper.make_node("MatMul", ["x", "w"], ["y"])
+        made = helper.make_graph([node], "g", [], ENDS, held)
+        content = helper.make_model(made).SerializeToString()
+        monkeypatch.setattr("builtins.open", lambda *_, **__: pytest.fail("opened"))
+        assert refused(content) == "onnx_external"
+
+    def test_a_node_without_outputs(self):
+        node = helper.make_node("MatMul", ["x", "w"], [])
+        held = [numpy_helper.from_array(np.ones((2, 2), "f4"), "w")]
+        made = helper.make_graph([node], "g", [], ENDS, held)
+        assert refused(helper.make_model(made).SerializeToString()) == "onnx_damaged"
+
+
 class TestOtherFiles:
     @pytest.mark.parametrize(
         ("content", "key"),
@@ -768,11 +910,6 @@ class TestOtherFiles:
     )
     def test_each_has_its_own_sentence(self, content, key):
         assert refused(content, "model.pt") == key
-
-    def test_legacy_pytorch(self):
-        buffer = io.BytesIO()
-        torch.save({"w": torch.ones(2)}, buffer, _use_new_zipfile_serialization=False)
-        assert refused(buffer.getvalue(), "old.pth") == "is_legacy"
 
     def test_a_refusal_shows_nothing_that_could_steer_a_terminal(self):
         content = b"\x1b]0;title\x07 text"

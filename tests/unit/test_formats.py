@@ -478,7 +478,7 @@ class TestWrappers:
         assert list(formats.read(saved(torch.ones(2)))) == ["tensor"]
 
     def test_tensors_of_another_kind_are_listed(self):
-        odd = {"sparse": torch.eye(3).to_sparse(), "array": np.ones(3), "w": torch.eye(2)}
+        odd = {"sparse": torch.eye(3).to_sparse(), "array": np.array([{}]), "w": torch.eye(2)}
         odd["conj"] = torch.ones(2, dtype=torch.complex64).conj()
         checkpoint = formats.read(saved(odd))
         assert list(checkpoint) == ["w"]

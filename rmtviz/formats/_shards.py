@@ -1,0 +1,112 @@
+"""One network in several files: which files belong together, and their tensors as one checkpoint.
+
+A network in shards comes with an index, JSON whose "weight_map" says in which file each tensor
+lies. Only files that were given are read; a path in an index is never followed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.errors import FileRefused
+from rmtviz.formats.base import Source, short
+
+_INDEX = ".index.json"
+_LARGEST = 100_000_000
+_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".pt2", ".npz")
+"""Endings of files of weights, those that are taken first before the others."""
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder at a path; a path that cannot be is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def of_folder(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold one network, with their index if there is one.
+
+    Raises:
+        FileRefused: there is no file of weights, or which is meant cannot be told.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileRefused("file_unreadable", source=folder.name, reason=reason) from None
+    for ending in _ENDINGS:
+        for index in (path for path in found if path.name.endswith(f"{ending}{_INDEX}")):
+            return beside(index)
+        files = [path for path in found if path.suffix == ending]
+        if len(files) == 1:
+            return files
+        if files:
+            held = ", ".join(short(path.name, 40) for path in files[:5])
+            raise FileRefused("folder_several", source=folder.name, held=held)
+    raise FileRefused("file_folder", source=folder.name)
+
+
+def beside(index: Path) -> list[Path]:
+    """Return an index and the files beside it that it names.
+
+    Raises:
+        FileRefused: it is no index, or a file is missing.
+    """
+    files = sorted(set(weight_map(Source.of(index)).values()))
+    return [index, *(index.parent / _name(index.name, file) for file in files)]
+
+
+def weight_map(source: Source) -> Mapping[str, str]:
+    """Return in which file each tensor lies, by its name.
+
+    Raises:
+        FileRefused: it is no index.
+    """
+    if source.length > _LARGEST:
+        raise source.refuse("limit_header", size=source.length, limit=_LARGEST)
+    try:
+        found = json.loads(bytes(source.read(0, source.length)))
+    except (ValueError, RecursionError):
+        raise source.refuse("is_json") from None
+    listed = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(listed, dict) or not all(isinstance(v, str) for v in listed.values()):
+        raise source.refuse("is_json")
+    return {name: _name(source.name, file) for name, file in listed.items()}
+
+
+def join(
+    parts: Sequence[Checkpoint], indices: Iterable[tuple[str, Mapping[str, str]]]
+) -> Checkpoint:
+    """Return the tensors of several files as one checkpoint, complete by every index given.
+
+    Raises:
+        FileRefused: two files hold a tensor of one name, or a file that an index names is missing.
+    """
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, str] = {}
+    for part in parts:
+        for name, tensor in part.tensors.items():
+            if name in tensors:
+                raise FileRefused("name_twice", source=part.source, name=short(name))
+            tensors[name] = tensor
+        metadata = {**part.metadata, **metadata}
+    given = {part.source for part in parts}
+    for index, files in indices:
+        missing = sorted(set(files.values()) - given)
+        if missing:
+            held = ", ".join(short(file, 40) for file in missing[:5])
+            raise FileRefused("shard_missing", source=index, held=held, count=len(missing))
+    left_out = tuple(item for part in parts for item in part.left_out)
+    first = parts[0]
+    title = f"{first.source} + {len(parts) - 1}"
+    return Checkpoint(tensors, title, first.format, metadata, left_out)
+
+
+def _name(index: str, file: str) -> str:
+    """Return a file's name from an index, which must not lead to another folder."""
+    if not file or Path(file).name != file or "\\" in file or file in (".", ".."):
+        raise FileRefused("shard_path", source=index, name=short(file))
+    return file
