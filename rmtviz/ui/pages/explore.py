@@ -156,10 +156,9 @@ def views(model: Model) -> str:
     )
 
 
-def choices(analysis: Analysis) -> tuple[LayerAnalysis, str, str]:
-    """Draw the choice of layer, picture and axis."""
+def drawing(layer: LayerAnalysis) -> tuple[str, str]:
+    """Draw the choice of picture and axis."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = widgets.layer(analysis)
         picture = links.choice(
             st.selectbox,
             say("chart.picture"),
@@ -174,7 +173,7 @@ def choices(analysis: Analysis) -> tuple[LayerAnalysis, str, str]:
             "scale",
             format_func=lambda name: say(f"chart.scale_{name}"),
         )
-    return layer, picture, scale
+    return picture, scale
 
 
 def reading(layer: LayerAnalysis, drags: bool) -> None:
@@ -193,15 +192,18 @@ st.caption(models.describe(model))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     method = widgets.strategy(METHODS, "method")
     view = views(model)
-analysis = model.analysed(method, view)
+    analysis = model.analysed(method, view)
+    layer = widgets.layer(analysis) if analysis.layers else None
 key = model.key
 del model  # callbacks hold the names of this page and outlive a closed tab; a model must not
 st.subheader(verdict.of_model(analysis), anchor=False)
-if analysis.layers:
+if layer:
     chart_side, map_side = st.columns([11, 9], gap="medium")
     with chart_side:
-        layer, picture, scale = choices(analysis)
-        exploring.chart(key, method, view, layer.name, picture, scale)
+        place = st.container()
+        picture, scale = drawing(layer)
+        with place:
+            exploring.chart(key, method, view, layer.name, picture, scale)
         reading(layer, exploring.drags(view, picture))
     with map_side:
         table(analysis)
@@ -209,5 +211,5 @@ if analysis.layers:
     numbers(layer)
     measures.draw(session.current(), layer.name, method, view)
 skipped(analysis)
-if analysis.layers:
+if layer:
     exploring.measure(key, method, view, layer.name)
