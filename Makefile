@@ -10,7 +10,7 @@ app test demos bench: export OMP_WAIT_POLICY = PASSIVE
 demos bench: export PYTHONPATH = $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check bench demos
+.PHONY: help app test check bench demos fuzz
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ check: .venv/.dev ## lint, format, types, import directions
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/python -m pytest --quiet tests/test_architecture.py
+
+fuzz: .venv/.dev ## read mutated files of every format (ARGS="--count 10000 --seed 1")
+	.venv/bin/python -m tests.hostile.fuzz $(ARGS)
 
 bench: .venv-bench/.bench ## run the benchmarks, in an environment of their own
 	@for file in benchmarks/*.py; do echo "$$file"; .venv-bench/bin/python "$$file" || exit 1; done

@@ -1,5 +1,6 @@
 """The model bar: which model is looked at, on every page; samples and uploads one click away."""
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -68,16 +69,17 @@ def _chosen() -> None:
 
 
 def _upload(turn: int) -> None:
-    """Draw the uploader. A file is read once; its bytes are dropped with the widget's key."""
+    """Draw the uploader. Files are read once; their bytes are dropped with the widget's key."""
     st.markdown(say("app.open_help"))
-    file = st.file_uploader(
+    files = st.file_uploader(
         say("app.file"),
         key=f"upload_{turn}",
+        accept_multiple_files=True,
         max_upload_size=UPLOAD_MB,
         label_visibility="collapsed",
     )
     st.code(say("app.open_code"), language="python")
-    if file is None:
+    if not files:
         return
     st.session_state["upload_turn"] = turn + 1
     bar = st.progress(0.0, text=say("app.decomposing"))
@@ -85,11 +87,13 @@ def _upload(turn: int) -> None:
     def progress(done: int, of: int) -> None:
         bar.progress(done / max(of, 1), text=say("app.decomposing"))
 
-    content = file.getvalue()
-    _drop(file.file_id)
+    contents: dict[str, bytes | Path] = {}
+    for number, file in enumerate(files):
+        name = file.name if file.name not in contents else f"{number} {file.name}"
+        contents[name] = file.getvalue()
+        _drop(file.file_id)
     try:
-        checkpoint = formats.read(content, file.name)
-        model = session.library().add(checkpoint, progress=progress)
+        model = session.library().add(formats.together(contents), progress=progress)
     except RmtvizError as problem:
         st.session_state["upload_problem"] = problem
     else:

@@ -30,6 +30,18 @@ def test_a_good_file_becomes_the_current_network(visit, network, packed, form: s
     assert list(table["shape"]) == ["40 × 60", "24 × 40"]
 
 
+def test_the_shards_of_a_network_are_opened_together(visit, network, packed):
+    tensors = network(60, 40, 24)
+    parts = [dict(list(tensors.items())[start::2]) for start in (0, 1)]
+    visitor = visit()
+    visitor.at.file_uploader[0].set_value(
+        [(f"part-{n}.safetensors", packed(part), "") for n, part in enumerate(parts)]
+    )
+    visitor.at.run()
+    assert visitor.errors == []
+    assert formats.read(packed(tensors)).digest[:8] in visitor.at.caption[0].value
+
+
 def test_the_own_network_is_there_on_every_page_and_by_its_link(visit, network, packed):
     visitor = visit().upload("mine.safetensors", packed(network(60, 40, 24)))
     assert "mine.safetensors" in visitor.at.segmented_control(key="model_choice").options
