@@ -41,13 +41,13 @@ class Palette:
 
 
 LIGHT = Palette(
-    learnt="#1f6fb5",
+    learnt="#1c69ad",
     noise="#838a95",
     theory="#b35208",
-    good="#0b7a6b",
+    good="#097264",
     warn="#806a00",
     bad="#b5224a",
-    ink="#1f2730",
+    ink="#141a21",
     muted="#5a6472",
     accent="#4a3f66",
     grid="#e3e3e0",

@@ -171,7 +171,7 @@ def test_the_modules_are_found():
         (labels, "st.markdown(f'**{verdict}**')", False),
         (labels, "st.markdown(f':material/error: **{words}**')", False),
         (labels, "st.slider(say('prune.rank'), key='rank')", False),
-        (colours, "x = '#1f6fb5'", True),
+        (colours, "x = '#1c69ad'", True),
         (colours, "x = 'rgb(1, 2, 3)'", True),
         (colours, "x = 'rgba(0,0,0,0)'", False),
         (colours, "def f():\n    'As #rrggbb, such as #ffffff.'", False),
