@@ -14,14 +14,14 @@ PAGES = {"explore": ("/", ".stage .grip"), "prune": ("/prune", ".js-plotly-plot"
 
 
 def main(address: str) -> None:
-    """Write one picture a page, 1280 × 900."""
+    """Write one picture a page, 1440 × 1180."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
         for name, (path, chart) in PAGES.items():
-            page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+            page = browser.new_page(viewport={"width": 1440, "height": 1180}, color_scheme="light")
             page.goto(address + path)
             page.locator(chart).first.wait_for(timeout=60_000)
             page.wait_for_timeout(5_000)

@@ -57,7 +57,7 @@ class Spike(Lesson):
     """The strength and the aspect ratio of the question."""
 
     matrix: str = knob("planted", among=("planted", "network"))
-    x: float = knob(0.5, low=0.0, high=3.0)
+    x: float = knob(2.0, low=0.0, high=3.0)
     m: int = knob(100, low=10, high=200)
     n: int = knob(200, low=10, high=200)
     t: float = knob(0.0, low=0.0, high=1.0)
