@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import (
+    Browser,
+    Locator,
+    Page,
+    TimeoutError,
+    expect,
+)
 
 from rmtviz import formats, pruning
 from rmtviz.fits import BEMA
@@ -58,8 +64,14 @@ def rule(page: Page, key: str) -> Locator:
 
 def pick(page: Page, key: str, option: str) -> None:
     """Pick from a list that opens, by the keys of its label and of the option."""
-    page.get_by_role("combobox", name=say(key)).click()
-    page.get_by_role("option", name=say(option), exact=True).click()
+    wanted = page.get_by_role("option", name=say(option), exact=True)
+    opener = page.get_by_role("combobox", name=say(key))
+    opener.click()
+    try:
+        wanted.click(timeout=3_000)
+    except TimeoutError:  # the accuracy came meanwhile, and redrawing the page shuts the list
+        opener.click()
+        wanted.click()
 
 
 def cut(page: Page) -> Locator:
