@@ -85,13 +85,7 @@ def _told(
     spectra: Spectra, checkpoint: Checkpoint, skipped: tuple[Skipped, ...], equalise: bool
 ) -> Spectra:
     """Return the spectra as those of this checkpoint, whose file may have another name."""
-    model = Model(
-        checkpoint.source,
-        checkpoint.digest,
-        checkpoint.format,
-        checkpoint.parameters,
-        checkpoint.bytes,
-    )
+    model = Model.of(checkpoint)
     held = spectra.layers
     if not equalise:
         held = tuple(replace(item, equalised=None) for item in held)

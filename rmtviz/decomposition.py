@@ -39,6 +39,17 @@ class Model:
     parameters: int
     bytes: int
 
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "Model":
+        """Return what there is to say of a checkpoint; its digest is made if it was not."""
+        return cls(
+            checkpoint.source,
+            checkpoint.digest,
+            checkpoint.format,
+            checkpoint.parameters,
+            checkpoint.bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerSpectrum:
@@ -148,14 +159,9 @@ def decompose(
     broken = dict.fromkeys(
         name for layer in found if made[layer] is None for name in layer.tensors
     )  # a tensor of several parts once
-    model = Model(
-        checkpoint.source,
-        checkpoint.digest,
-        checkpoint.format,
-        checkpoint.parameters,
-        checkpoint.bytes,
+    return Spectra(
+        Model.of(checkpoint), kept, (*skipped, *(_not_finite(name, checkpoint) for name in broken))
     )
-    return Spectra(model, kept, (*skipped, *(_not_finite(name, checkpoint) for name in broken)))
 
 
 def gram_bytes(layer: Layer, checkpoint: Checkpoint) -> int:

@@ -13,10 +13,10 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import CannotRun, DataRefused
 from rmtviz.networks import cnn, mlp
-from rmtviz.networks._choosing import best, recorded, score
+from rmtviz.networks._choosing import SLACK, best, recorded, score
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, Network, Runner, one_thread
 from rmtviz.networks.cnn import CNN
-from rmtviz.networks.mlp import DETECTED_ON, MLP, SLACK
+from rmtviz.networks.mlp import DETECTED_ON, MLP
 from rmtviz.networks.onnx import ONNX
 
 NETWORKS: Mapping[str, type[MLP] | type[CNN] | type[ONNX]] = {

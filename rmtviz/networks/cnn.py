@@ -22,7 +22,7 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.layers import Layer
-from rmtviz.networks._choosing import best, recorded, score, surely
+from rmtviz.networks._choosing import SLACK, TIE, best, recorded, score, surely
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
@@ -32,12 +32,6 @@ BATCH = 500
 
 ROUNDS = ((100, 64), (300, 24), (1_000, 0))
 """Images that the choices are tried on, and how many of the choices go on to the next round."""
-
-SLACK = 5
-"""Of the last, so few that are read right less make no difference between two choices."""
-
-TIE = 1.03
-"""Nor does a loss that is so little larger, between two activations."""
 
 MOST = 64
 """More layouts that fit than these are not tried: somebody must say which it is."""

@@ -17,18 +17,12 @@ from rmtviz import layers as layer
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.errors import BadOption, CannotRun
+from rmtviz.networks._choosing import SLACK, TIE, recorded
 from rmtviz.networks._weights import all_used, linear
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Network, one_thread
 
 DETECTED_ON = 1_000
 """The number of selection images on which activation and inputs are found."""
-
-SLACK = 5
-"""Of these, so few that are read right less make no difference between two choices."""
-
-TIE = 1.03
-"""Nor does a loss that is so little larger. Both were set on 19 networks trained with plain torch,
-whose activation they then name 19 times, and the most images read right alone 13 times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +92,8 @@ def detect(
         DataRefused: the dataset's images or classes do not fit the network.
         CannotRun, BadOption: as `MLP` and its call.
     """
-    recorded = checkpoint.about.get("network")
-    recorded = recorded if isinstance(recorded, dict) else {}
-    words = _words(activation, recorded.get("activation"), ACTIVATIONS)
-    ways = _words(inputs, recorded.get("inputs"), INPUTS)
+    words = recorded(checkpoint, activation, "activation", list(ACTIVATIONS))
+    ways = recorded(checkpoint, inputs, "inputs", list(INPUTS))
     choice = MLP(words[0], ways[0], order, mean=dataset.mean, std=dataset.std, top=dataset.top)
     network = choice(checkpoint)
     network.check(dataset)
@@ -142,10 +134,3 @@ def _scores(
 def _plain(each: layer.Layer) -> bool:
     """Return whether a layer is a whole matrix that multiplies its inputs, or two of them."""
     return each.part is None and not each.rule.window and each.kind not in ("embedding", "bilinear")
-
-
-def _words(asked: str | None, recorded: object, table: Mapping[str, object]) -> list[str]:
-    """Return the names to try: the one asked for, else the one recorded, else all."""
-    if asked is not None:
-        return [asked]
-    return [recorded] if isinstance(recorded, str) and recorded in table else list(table)
