@@ -38,7 +38,12 @@ SIDE = 28
 class Guesses:
     """The network reads no better than guessing: its accuracy says nothing about a cut."""
 
-    what: str
+    whole: Evaluation
+
+    @property
+    def what(self) -> str:
+        """The finding in words."""
+        return verdict.of_guessing(self.whole) or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +201,8 @@ def _measured(about: Subject) -> Found:
     try:
         run = running.running(about.model, *visitors.how(about.model))
         before = running.whole(run)
-        if guessing := verdict.of_guessing(before):
-            return Guesses(guessing)
+        if verdict.of_guessing(before):
+            return Guesses(before)
         curve = running.curve(run, about.layer.name, about.plan(about.most))
         return Measured(run, _read(run, before, curve.samples), curve)
     except (CannotRun, DataRefused, ExtraMissing) as reason:

@@ -11,7 +11,7 @@ import streamlit as st
 from rmtviz.errors import RmtvizError
 from rmtviz.lessons import tracy_widom
 from rmtviz.site import home
-from rmtviz.ui import links, models, widgets
+from rmtviz.ui import language, links, models, widgets
 from rmtviz.words import say
 
 PAGES = {
@@ -27,6 +27,7 @@ log = logging.getLogger("rmtviz")
 
 def run() -> None:
     """Draw the page that the visitor asked for."""
+    language.listen()
     st.set_page_config(
         page_title=say("app.name"), page_icon=str(home() / "assets" / "logo.png"), layout="wide"
     )
