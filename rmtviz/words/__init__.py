@@ -39,7 +39,7 @@ def say(key: str, /, **values: object) -> str:
 def language() -> str:
     """Return the language spoken here: that of `speaking`, else what `ask` knows, else English."""
     found = _spoken.get() or _asked()
-    return found if found in LANGUAGES else next(iter(LANGUAGES))
+    return found if found and found in LANGUAGES else next(iter(LANGUAGES))
 
 
 @contextmanager
