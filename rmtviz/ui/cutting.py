@@ -10,7 +10,7 @@ from rmtviz.errors import CannotRun, DataRefused, ExtraMissing, OrderUnknown
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
-from rmtviz.ui import data, links, plans, running, session, widgets
+from rmtviz.ui import data, links, models, plans, running, session, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
@@ -71,7 +71,20 @@ def _weights_error(analysis: Analysis, layer: str, rank: int) -> None:
         figures.removed(analysis[layer], rank, session.mode()),
         "error-against-rank",
         say("prune.error_alt", layer=layer),
+        lines("removed", analysis, layer, rank),
     )
+
+
+def lines(picture: str, analysis: Analysis, layer: str, rank: int) -> str:
+    """Return the lines of Python that make a picture of this page."""
+    words = say(
+        f"chart.code_{picture}",
+        source=repr(models.source(session.current())),
+        method=repr(analysis.method),
+        layer=repr(layer),
+        rank=rank,
+    )
+    return words.strip() + "\n"
 
 
 def _ask_order(analysis: Analysis) -> None:
@@ -287,6 +300,7 @@ def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
         figures.tradeoff(drawn, rank, spikes, session.mode()),
         "accuracy-against-rank",
         say("prune.curve_alt", layer=layer),
+        lines("tradeoff", analysis, layer, rank),
     )
     st.markdown(verdict.of_zones(analysis[layer], drawn.needed, drawn.samples))
     if verdict.edge_is_weak(analysis[layer]):

@@ -22,7 +22,7 @@ from rmtviz.tradeoff import Curve
 from rmtviz.ui import data as visitors
 from rmtviz.ui import links, models, plans, running, session, spectrum_chart, widgets
 from rmtviz.ui.cutting import Reason
-from rmtviz.ui.library import INITIALS, SAMPLES, Model
+from rmtviz.ui.library import INITIALS, Model
 from rmtviz.ui.running import Running
 from rmtviz.ui.spectrum_chart import shown
 from rmtviz.words import say
@@ -279,12 +279,11 @@ def _image(vector: Any) -> str:
 def lines(about: Subject, picture: str) -> str:
     """Return the lines of Python that make the picture."""
     model = about.model
-    source = f"assets/models/{model.key}.safetensors" if model.key in SAMPLES else model.title
-    begin = INITIALS.get(model.key)
+    source, begin = repr(models.source(model)), INITIALS.get(model.key)
     initial = f"{'assets/models/' + begin if begin else 'initial'}.safetensors"
     load = say(
         "chart.code_load",
-        model=say(f"chart.code_{about.view}", source=repr(source), initial=repr(initial)),
+        model=say(f"chart.code_{about.view}", source=source, initial=repr(initial)),
         method=repr(about.analysis.method),
         layer=repr(about.layer.name),
     )

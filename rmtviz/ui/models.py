@@ -73,6 +73,11 @@ def title(model: Model) -> str:
     return widgets.plain(model.title)
 
 
+def source(model: Model) -> str:
+    """Return where a model's file is, as lines of Python name it."""
+    return f"assets/models/{model.key}.safetensors" if model.key in SAMPLES else model.title
+
+
 def _plan(model: Model) -> str:
     """Return the plan in three words: what it would store."""
     rule, method = widgets.standing(RULES, "rule"), widgets.standing(METHODS, "method")
