@@ -25,7 +25,7 @@ LAYERS = (
     "pruning costs",
     "datasets networks",
     "evaluation",
-    "tradeoff training trial verdict lessons",
+    "tradeoff ablation training trial verdict lessons",
     "figures",
     "report",
     "ui cli",

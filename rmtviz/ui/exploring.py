@@ -5,13 +5,14 @@ the current plan of the other layers. A rank that was let go is computed again, 
 """
 
 import base64
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from rmtviz import pruning, verdict
+from rmtviz.ablation import Ablation
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import CannotRun, DataRefused, ExtraMissing
 from rmtviz.evaluation import Evaluation
@@ -28,7 +29,7 @@ from rmtviz.ui.spectrum_chart import shown
 from rmtviz.words import say
 
 PICTURES = 40
-"""Of so many spikes the directions are sent along as pictures."""
+"""Of so many spikes the directions are sent along as pictures, with what they do."""
 
 SIDE = 28
 """The side of the images that the demo networks see."""
@@ -50,12 +51,14 @@ class Guesses:
 class Measured:
     """What the chart estimates from: the running network, and the curve of one layer.
 
-    `whole` is how the network before any cut reads the samples of the curve.
+    `whole` is how the network before any cut reads the samples of the curve; `without` is
+    what the strongest spikes do, each taken out alone.
     """
 
     run: Running
     whole: float
     curve: Curve
+    without: tuple[Ablation, ...]
 
 
 Found = Measured | Reason | Guesses | None
@@ -153,6 +156,7 @@ def data(about: Subject, picture: str, scale: str, of: str, rank: int) -> dict[s
         "runs": about.cuts and (known is not None or found is None),
         "tall": layer.layer.shape[0] > layer.layer.shape[1],
         "known": shown.spikes(layer),
+        "without": [asdict(each) for each in known.without] if known else [],
         "images": _images(about, known.run) if known else [],
         "size": _size(about) if about.cuts else None,
         "removed": None if known else _removed(layer, about.most),
@@ -205,7 +209,8 @@ def _measured(about: Subject) -> Found:
         if verdict.of_guessing(before):
             return Guesses(before)
         curve = running.curve(run, about.layer.name, about.plan(about.most))
-        return Measured(run, _read(run, before, curve.samples), curve)
+        without = running.without(run, about.layer.name, min(about.layer.spikes or 0, PICTURES))
+        return Measured(run, _read(run, before, curve.samples), curve, without)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         return reason
 
