@@ -182,7 +182,13 @@ def _cut(
         inner = chain.hidden(samples.images, index) @ factors.right.astype(np.float32)
         outer = (factors.left * factors.values).astype(np.float32)
         bias = chain.bias(index)
-        return lambda rank: chain.rest(inner[:, :rank] @ outer[:, :rank].T + bias, index)
+
+        def cut(rank: int) -> NDArray[np.floating]:
+            shift = factors.shift(rank)
+            added = bias if shift is None else bias + shift.astype(np.float32)
+            return chain.rest(inner[:, :rank] @ outer[:, :rank].T + added, index)
+
+        return cut
     if network.origin is None:
         raise ValueError("a network that is no chain of layers says what it was made of")
     whole, choice = network.origin

@@ -17,15 +17,15 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "version words errors knobs tokens site parallel",
-    "marchenko_pastur checkpoint entries",
+    "marchenko_pastur checkpoint entries sparse",
     "tracy_widom blas spectrum spiked screenot factors kinds layers operators graphs formats",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
-    "pruning costs",
+    "costs cuts pruning",
     "datasets networks",
     "evaluation",
-    "tradeoff training trial verdict lessons",
+    "whitening tradeoff training trial verdict lessons",
     "figures",
     "report",
     "ui cli",

@@ -14,7 +14,15 @@ from rmtviz.datasets import Dataset
 from rmtviz.errors import CannotRun, DataRefused
 from rmtviz.networks import cnn, mlp
 from rmtviz.networks._choosing import SLACK, best, recorded, score
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, Network, Runner, one_thread
+from rmtviz.networks.base import (
+    ACTIVATIONS,
+    INPUTS,
+    Choice,
+    Network,
+    Runner,
+    Transparent,
+    one_thread,
+)
 from rmtviz.networks.cnn import CNN
 from rmtviz.networks.mlp import DETECTED_ON, MLP
 from rmtviz.networks.onnx import ONNX
@@ -36,6 +44,7 @@ __all__ = [
     "Choice",
     "Network",
     "Runner",
+    "Transparent",
     "blind",
     "detect",
     "match",

@@ -23,6 +23,7 @@ from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.layers import Layer
 from rmtviz.networks._choosing import SLACK, TIE, best, recorded, score, surely
+from rmtviz.networks._inputs import multiplied
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
@@ -38,6 +39,9 @@ MOST = 64
 
 POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 """What pools 2 × 2 places, by the word in a layout."""
+
+LAYER_STAGES = (nn.Conv2d, nn.Linear, nn.Sequential)
+"""What a layer is among the stages of the module: a Sequential is a factored one."""
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -80,13 +84,24 @@ class ImageNetwork:
             DataRefused: the images have another number of pixels.
         """
         same("data_pixels", "images", images.shape[1], self.width)
-        parts = []
         with one_thread(), torch.inference_mode():
-            for start in range(0, max(1, len(images)), BATCH):
-                batch = torch.tensor(images[start : start + BATCH]).to(torch.float32)
-                entered = (batch - self.centre) / self.scale
-                parts.append(self.module(entered.view(-1, *self.image)).numpy())
+            parts = [self.module(batch).numpy() for batch in self._entered(images)]
         return np.concatenate(parts)
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
+        stages = list(self.module.children())
+        place = [i for i, stage in enumerate(stages) if isinstance(stage, LAYER_STAGES)][index]
+        before = nn.Sequential(*stages[:place])
+        for batch in self._entered(images):
+            with one_thread(), torch.inference_mode():
+                yield multiplied(stages[place], before(batch)).numpy()
+
+    def _entered(self, images: NDArray[Any]) -> Iterator[torch.Tensor]:
+        """Yield grey levels (N, pixels) as pictures (n, channels, height, width) that enter."""
+        for start in range(0, max(1, len(images)), BATCH):
+            batch = torch.tensor(images[start : start + BATCH]).to(torch.float32)
+            yield ((batch - self.centre) / self.scale).view(-1, *self.image)
 
 
 @dataclass(frozen=True, slots=True)
