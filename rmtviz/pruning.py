@@ -29,7 +29,7 @@ from rmtviz.factors import Factors as Factors
 from rmtviz.fits import METHODS
 from rmtviz.kinds import KINDS, PAIRS
 from rmtviz.layers import Layer
-from rmtviz.rules import RULES, Keep, Rule
+from rmtviz.rules import CONTROLS, RULES, Keep, Rule
 
 Array = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def plan(
         raise BadOption("unknown_layer", name=next(iter(wanted)), known=known)
     return PruningPlan(
         analysis.digest,
-        _described(RULES, rule),
+        _described({**RULES, **CONTROLS}, rule),
         _described(METHODS, analysis.method),
         tuple(cuts),
     )
