@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from rmtviz import tradeoff
 from rmtviz.errors import BadOption
 from rmtviz.layers import Layer
-from rmtviz.subject import Outcome, Subject
 from rmtviz.tradeoff import Curve
+from rmtviz.workpiece import Outcome, Workpiece
 
 STEPS = (0.7, 0.85, 0.95)
 """By what share a layer's rank is changed in a step of the search, at first and later."""
@@ -92,28 +92,28 @@ def parse(kind: str, words: str, whole: Outcome) -> Budget:
     raise BadOption("budget_words", option=kind, value=words)
 
 
-def curves(subject: Subject) -> Iterator[Curve]:
+def curves(piece: Workpiece) -> Iterator[Curve]:
     """Yield the curves of all layers as they grow, in the directions that `search` cuts in."""
-    names = [layer.name for layer in subject.network.layers]
+    names = [layer.name for layer in piece.network.layers]
     return tradeoff.curves(
-        subject.network,
-        lambda index: subject.factors(names[index], subject.calibrated),
-        subject.selection,
+        piece.network,
+        lambda index: piece.factors(names[index], piece.calibrated),
+        piece.selection,
     )
 
 
-def search(subject: Subject, budget: Budget, finished: Sequence[Curve]) -> Iterator[Outcome]:
+def search(piece: Workpiece, budget: Budget, finished: Sequence[Curve]) -> Iterator[Outcome]:
     """Yield every plan that is tried; `budget.chosen` of them all is the answer.
 
     `finished` are curves of the layers that may be cut: see `curves`.
     """
-    space = _Space.of(subject, budget, finished)
+    space = _Space.of(piece, budget, finished)
     tried: dict[Ranks, Outcome] = {}
     for ranks in (space.whole, *space.path()):
         if ranks not in tried:
             tried[ranks] = space.run(ranks)
             yield tried[ranks]
-    best = max(tried, key=lambda ranks: budget.worth(tried[ranks], subject.whole))
+    best = max(tried, key=lambda ranks: budget.worth(tried[ranks], piece.whole))
     for step in STEPS:
         better: Ranks | None = best
         while better is not None:
@@ -123,34 +123,34 @@ def search(subject: Subject, budget: Budget, finished: Sequence[Curve]) -> Itera
                     continue
                 tried[ranks] = space.run(ranks)
                 yield tried[ranks]
-                worth = budget.worth(tried[ranks], subject.whole)
-                if worth > budget.worth(tried[best], subject.whole):
+                worth = budget.worth(tried[ranks], piece.whole)
+                if worth > budget.worth(tried[best], piece.whole):
                     better = ranks
                     break
     how = tried[best].plan.calibration
     if how is not None and best != space.whole:
         plan = replace(tried[best].plan, calibration=replace(how, sequential=True))
-        yield subject.judge("search", plan)
+        yield piece.judge("search", plan)
 
 
 @dataclass(frozen=True, slots=True)
 class _Space:
     """The ranks that may be chosen, layer by layer; one more than the largest means whole."""
 
-    subject: Subject
+    piece: Workpiece
     budget: Budget
     curves: tuple[Curve, ...]
     layers: tuple[Layer, ...]
     tops: Ranks
 
     @classmethod
-    def of(cls, subject: Subject, budget: Budget, finished: Sequence[Curve]) -> "_Space":
+    def of(cls, piece: Workpiece, budget: Budget, finished: Sequence[Curve]) -> "_Space":
         """Return the space of the layers that can be stored as two, and gain by it."""
-        found = {layer.name: layer for layer in subject.network.layers}
+        found = {layer.name: layer for layer in piece.network.layers}
         able = [(curve, found[curve.layer]) for curve in finished]
         able = [x for x in able if x[1].part is None and x[1].rule.pairs and _top(x[1], x[0]) > 0]
         tops = tuple(_top(layer, curve) for curve, layer in able)
-        return cls(subject, budget, tuple(x[0] for x in able), tuple(x[1] for x in able), tops)
+        return cls(piece, budget, tuple(x[0] for x in able), tuple(x[1] for x in able), tops)
 
     @property
     def whole(self) -> Ranks:
@@ -165,8 +165,8 @@ class _Space:
             if rank <= top
         }
         words = f"search({', '.join(f'{name}={rank}' for name, rank in cut.items())})"
-        plan = self.subject.recut(cut, self.subject.calibrated, words)
-        return self.subject.judge("search", plan)
+        plan = self.piece.recut(cut, self.piece.calibrated, words)
+        return self.piece.judge("search", plan)
 
     def path(self) -> Iterator[Ranks]:
         """Yield the ranks that are best for each multiplier, from the dearest network on."""
@@ -206,11 +206,11 @@ class _Space:
 
     def price(self, i: int, rank: int) -> float:
         """Return what a layer costs at a rank."""
-        layer, checkpoint = self.layers[i], self.subject.checkpoint
+        layer, checkpoint = self.layers[i], self.piece.checkpoint
         whole = layer.parameters(checkpoint)
         weights = whole if rank > self.tops[i] else rank * sum(layer.shape)
         if self.budget.cost == "macs":
-            return weights * self.subject.network.places.get(layer.name, 1)
+            return weights * self.piece.network.places.get(layer.name, 1)
         wide = checkpoint.tensors[layer.tensors[0]].dtype.itemsize
         return weights * wide if self.budget.cost == "bytes" else weights
 

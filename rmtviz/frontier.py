@@ -1,6 +1,6 @@
 """Accuracy against size: all rules at their settings on one network, and the best among them.
 
-A recipe is a frozen choice that, called with a subject, gives a plan; what it is compared on
+A recipe is a frozen choice that, called with a workpiece, gives a plan; what it is compared on
 is the selection set. Every family that has a setting gets the same number of tries.
 """
 
@@ -17,19 +17,20 @@ from rmtviz.rules import (
     EnergyShare,
     FixedRank,
     NoiseEdge,
+    Off,
     OptimalThreshold,
     RandomDirections,
     Rule,
     ScreeNOT,
     Shrinkage,
 )
-from rmtviz.subject import Outcome, Subject
+from rmtviz.workpiece import Outcome, Workpiece
 
 
 class Recipe(Protocol):
     """A way to a plan, with its settings."""
 
-    def __call__(self, subject: Subject) -> PruningPlan: ...
+    def __call__(self, piece: Workpiece) -> PruningPlan: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Ruled:
 
     rule: Rule
 
-    def __call__(self, subject: Subject) -> PruningPlan:
-        return pruning.plan(subject.analysis, self.rule)
+    def __call__(self, piece: Workpiece) -> PruningPlan:
+        return pruning.plan(piece.analysis, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,17 @@ class Whitened:
     def __post_init__(self) -> None:
         knobs.check(self)
 
-    def __call__(self, subject: Subject) -> PruningPlan:
-        plain = subject.calibrated and replace(subject.calibrated, affine=self.affine)
+    def __call__(self, piece: Workpiece) -> PruningPlan:
+        plain = piece.calibrated and replace(piece.calibrated, affine=self.affine)
         ranks = {}
-        for each in subject.analysis.layers[:-1]:
-            seen = subject.seen(each.name)
-            carried = subject.factors(each.name, plain).carried(seen.second)
+        for each in piece.analysis.layers[:-1]:
+            seen = piece.seen(each.name)
+            carried = piece.factors(each.name, plain).carried(seen.second)
             held = np.cumsum(np.sort(carried)[::-1])
             ranks[each.name] = min(int(np.searchsorted(held, self.share)) + 1, len(held))
         how = plain and replace(plain, sequential=self.sequential)
         words = ", ".join(f"{name}={value}" for name, value in knobs.values(self).items())
-        return replace(subject.recut(ranks, how, f"whitened({words})"), density=self.density)
+        return replace(piece.recut(ranks, how, f"whitened({words})"), density=self.density)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ class Magnitude:
     def __post_init__(self) -> None:
         knobs.check(self)
 
-    def __call__(self, subject: Subject) -> PruningPlan:
-        whole = pruning.plan(subject.analysis, Ruled(FixedRank(65536)).rule)
+    def __call__(self, piece: Workpiece) -> PruningPlan:
+        whole = pruning.plan(piece.analysis, Off())
         cuts = tuple(map(_dense, whole.cuts))
         return replace(whole, rule=f"magnitude({self.density})", cuts=cuts, density=self.density)
 
@@ -119,7 +120,7 @@ FAMILIES: Mapping[str, tuple[Recipe, ...]] = {
 
 
 def outcomes(
-    subject: Subject, families: Mapping[str, tuple[Recipe, ...]] = FAMILIES
+    piece: Workpiece, families: Mapping[str, tuple[Recipe, ...]] = FAMILIES
 ) -> Iterator[Outcome]:
     """Yield what each recipe of the families gives, as it is found.
 
@@ -127,8 +128,8 @@ def outcomes(
     """
     for family, recipes in families.items():
         for recipe in recipes:
-            if not isinstance(recipe, Whitened) or subject.calibrated:
-                yield subject.judge(family, recipe(subject))
+            if not isinstance(recipe, Whitened) or piece.calibrated:
+                yield piece.judge(family, recipe(piece))
 
 
 def pareto(found: Iterable[Outcome], cost: str = "parameters") -> tuple[Outcome, ...]:

@@ -25,7 +25,7 @@ LAYERS = (
     "costs cuts pruning",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff subject frontier budget training trial verdict lessons",
+    "whitening tradeoff workpiece frontier budget training trial verdict lessons",
     "figures",
     "report",
     "ui cli",

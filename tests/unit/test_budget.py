@@ -10,43 +10,43 @@ from rmtviz.budget import Budget
 from rmtviz.datasets import MNIST
 from rmtviz.errors import BadOption
 from rmtviz.networks import MLP
-from rmtviz.subject import Outcome, Subject
 from rmtviz.tradeoff import Curve
 from rmtviz.training import Training, train
+from rmtviz.workpiece import Outcome, Workpiece
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def piece() -> Workpiece:
     recipe = Training(widths=(14, 10), epochs=4, train_samples=8000, batch_size=64)
     checkpoint = list(train(recipe))[-1].checkpoint
-    found = Subject.of(checkpoint, MLP(), MNIST()())
+    found = Workpiece.of(checkpoint, MLP(), MNIST()())
     return replace(
         found, calibration=found.calibration.first(1000), selection=found.selection.first(2000)
     )
 
 
 @pytest.fixture(scope="module")
-def finished(subject: Subject) -> list[Curve]:
-    return list({curve.layer: curve for curve in budget.curves(subject)}.values())
+def finished(piece: Workpiece) -> list[Curve]:
+    return list({curve.layer: curve for curve in budget.curves(piece)}.values())
 
 
 @pytest.fixture(scope="module")
-def everything(subject: Subject, finished: list[Curve]) -> list[Outcome]:
+def everything(piece: Workpiece, finished: list[Curve]) -> list[Outcome]:
     """Every choice of ranks that may save something."""
-    space = budget._Space.of(subject, Budget(), finished)
+    space = budget._Space.of(piece, Budget(), finished)
     ranks = itertools.product(*(range(1, top + 2) for top in space.tops))
     return [space.run(each) for each in ranks]
 
 
 @pytest.mark.parametrize("lose", [0.01, 0.02, 0.05, 0.2])
 def test_the_smallest_is_within_a_tenth_of_trying_everything(
-    subject, finished, everything, lose
+    piece, finished, everything, lose
 ) -> None:
     wanted = Budget(lose=lose)
-    tried = list(budget.search(subject, wanted, finished))
-    found, best = (wanted.chosen(each, subject.whole) for each in (tried, everything))
+    tried = list(budget.search(piece, wanted, finished))
+    found, best = (wanted.chosen(each, piece.whole) for each in (tried, everything))
     assert found.size.parameters <= 1.1 * best.size.parameters
-    assert best.size.parameters < 0.9 * subject.whole.size.parameters
+    assert best.size.parameters < 0.9 * piece.whole.size.parameters
     assert len(tried) < len(everything) / 4
     assert found.paired.low >= -lose
 
@@ -54,26 +54,26 @@ def test_the_smallest_is_within_a_tenth_of_trying_everything(
 @pytest.mark.parametrize("share", [0.4, 0.7])
 @pytest.mark.parametrize("cost", ["parameters", "bytes", "macs"])
 def test_the_most_accurate_is_near_that_of_trying_everything(
-    subject, finished, everything, cost, share
+    piece, finished, everything, cost, share
 ) -> None:
-    wanted = Budget(cost, most=share * getattr(subject.whole.size, cost))
-    tried = list(budget.search(subject, wanted, finished))
-    found, best = (wanted.chosen(each, subject.whole) for each in (tried, everything))
+    wanted = Budget(cost, most=share * getattr(piece.whole.size, cost))
+    tried = list(budget.search(piece, wanted, finished))
+    found, best = (wanted.chosen(each, piece.whole) for each in (tried, everything))
     assert getattr(found.size, cost) <= wanted.most
     assert found.accuracy >= best.accuracy - 0.005
 
 
-def test_guessed_costs_are_real_ones(subject, finished) -> None:
+def test_guessed_costs_are_real_ones(piece, finished) -> None:
     for cost in ("parameters", "bytes", "macs"):
-        space = budget._Space.of(subject, Budget(cost), finished)
+        space = budget._Space.of(piece, Budget(cost), finished)
         for ranks in ((3, 2, 2), (5, 4, 11), space.tops):
             saved = space.total(space.whole) - space.total(ranks)
             real = getattr(space.run(ranks).size, cost)
-            assert getattr(subject.whole.size, cost) - saved == real
+            assert getattr(piece.whole.size, cost) - saved == real
 
 
-def test_no_plan_of_the_path_is_beaten_in_guessed_loss_and_cost(subject, finished) -> None:
-    space = budget._Space.of(subject, Budget(), finished)
+def test_no_plan_of_the_path_is_beaten_in_guessed_loss_and_cost(piece, finished) -> None:
+    space = budget._Space.of(piece, Budget(), finished)
     path = list(space.path())
     every = list(itertools.product(*(space._grid(i) for i in range(len(space.layers)))))
     assert len(path) > 5
@@ -90,16 +90,16 @@ def test_steps_stay_in_range() -> None:
         assert rank < budget._higher(rank, step, whole) <= whole
 
 
-def test_the_whole_network_is_within_any_loss(subject) -> None:
-    few = replace(subject, selection=subject.selection.first(20))
+def test_the_whole_network_is_within_any_loss(piece) -> None:
+    few = replace(piece, selection=piece.selection.first(20))
     assert few.whole.paired.low < -0.01
     assert Budget(lose=0.01).met(few.whole, few.whole)
 
 
-def test_a_cost_out_of_reach_is_refused(subject) -> None:
+def test_a_cost_out_of_reach_is_refused(piece) -> None:
     wanted = Budget("bytes", most=10.0)
     with pytest.raises(BadOption) as refusal:
-        wanted.chosen([subject.whole], subject.whole)
+        wanted.chosen([piece.whole], piece.whole)
     assert refusal.value.key == "budget_reach"
 
 
@@ -115,13 +115,13 @@ def test_a_cost_out_of_reach_is_refused(subject) -> None:
         ("parameters", "500", Budget("parameters", most=500.0)),
     ],
 )
-def test_amounts_in_words(subject, kind, words, expected) -> None:
-    assert budget.parse(kind, words, subject.whole) == expected
+def test_amounts_in_words(piece, kind, words, expected) -> None:
+    assert budget.parse(kind, words, piece.whole) == expected
 
 
-def test_shares_are_those_of_the_whole_network(subject) -> None:
-    found = budget.parse("macs", "50%", subject.whole)
-    assert found == Budget("macs", most=subject.whole.size.macs / 2)
+def test_shares_are_those_of_the_whole_network(piece) -> None:
+    found = budget.parse("macs", "50%", piece.whole)
+    assert found == Budget("macs", most=piece.whole.size.macs / 2)
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ def test_shares_are_those_of_the_whole_network(subject) -> None:
     [("lose", "5MB"), ("lose", "-1pt"), ("lose", "101"), ("bytes", "1pt"), ("macs", "half"),
      ("bytes", ""), ("bytes", "MB"), ("lose", "nan")],
 )  # fmt: skip
-def test_other_words_are_refused(subject, kind, words) -> None:
+def test_other_words_are_refused(piece, kind, words) -> None:
     with pytest.raises(BadOption) as refusal:
-        budget.parse(kind, words, subject.whole)
+        budget.parse(kind, words, piece.whole)
     assert refusal.value.key == "budget_words"
 
 
-def test_the_answer_is_on_the_frontier_of_what_was_tried(subject, finished) -> None:
+def test_the_answer_is_on_the_frontier_of_what_was_tried(piece, finished) -> None:
     wanted = Budget()
-    tried = list(budget.search(subject, wanted, finished))
-    best = wanted.chosen(tried, subject.whole)
+    tried = list(budget.search(piece, wanted, finished))
+    best = wanted.chosen(tried, piece.whole)
     assert best is max(tried, key=lambda one: (one.accuracy, -one.size.parameters))
     assert best in frontier.pareto(tried)

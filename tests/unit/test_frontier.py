@@ -17,15 +17,15 @@ from rmtviz.frontier import FAMILIES, TRIES, Magnitude, Ruled, Whitened
 from rmtviz.networks import MLP
 from rmtviz.pruning import Size
 from rmtviz.rules import FixedRank, RandomDirections
-from rmtviz.subject import Outcome, Subject
 from rmtviz.training import Training, train
+from rmtviz.workpiece import Outcome, Workpiece
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def piece() -> Workpiece:
     recipe = Training(widths=(40, 24), epochs=3, train_samples=4000, batch_size=64)
     checkpoint = list(train(recipe))[-1].checkpoint
-    found = Subject.of(checkpoint, MLP(), MNIST()())
+    found = Workpiece.of(checkpoint, MLP(), MNIST()())
     return replace(
         found, calibration=found.calibration.first(600), selection=found.selection.first(600)
     )
@@ -49,65 +49,65 @@ def test_each_family_with_a_setting_has_the_same_number_of_tries() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_recipe_gives_a_plan_that_costs_and_reads_what_it_says(subject, family) -> None:
+def test_a_recipe_gives_a_plan_that_costs_and_reads_what_it_says(piece, family) -> None:
     recipe = FAMILIES[family][-1]
-    plan = recipe(subject)
+    plan = recipe(piece)
     assert PruningPlan.from_json(plan.to_json()) == plan
-    (found,) = frontier.outcomes(subject, {family: (recipe,)})
-    cut = subject.cut(plan)
+    (found,) = frontier.outcomes(piece, {family: (recipe,)})
+    cut = piece.cut(plan)
     count = Size.sparse if plan.density < 1 else Size.of
-    real = evaluation.evaluate(MLP()(cut), subject.selection)
+    real = evaluation.evaluate(MLP()(cut), piece.selection)
     assert (found.family, found.plan, found.size) == (family, plan, count(cut))
     assert (found.accuracy, found.loss, found.samples) == (real.accuracy, real.loss, 600)
-    assert found.paired.difference == pytest.approx(found.accuracy - subject.whole.accuracy)
+    assert found.paired.difference == pytest.approx(found.accuracy - piece.whole.accuracy)
 
 
-def test_the_whole_network_is_an_outcome_that_costs_what_it_costs(subject) -> None:
-    assert subject.whole.size == Size.of(subject.checkpoint)
-    assert subject.whole.paired.difference == 0
-    assert subject.cut(subject.whole.plan).digest == subject.checkpoint.digest
+def test_the_whole_network_is_an_outcome_that_costs_what_it_costs(piece) -> None:
+    assert piece.whole.size == Size.of(piece.checkpoint)
+    assert piece.whole.paired.difference == 0
+    assert piece.cut(piece.whole.plan).digest == piece.checkpoint.digest
 
 
-def test_outputs_carry_the_share_that_was_asked_for(subject) -> None:
-    plan = Whitened(0.9)(subject)
+def test_outputs_carry_the_share_that_was_asked_for(piece) -> None:
+    plan = Whitened(0.9)(piece)
     for cut in plan.cuts[:-1]:
-        seen = subject.seen(cut.name)
-        carried = subject.factors(cut.name, plan.calibration).carried(seen.second)
+        seen = piece.seen(cut.name)
+        carried = piece.factors(cut.name, plan.calibration).carried(seen.second)
         assert carried[: cut.rank_after].sum() >= 0.9 > carried[: cut.rank_after - 1].sum()
     assert plan.cuts[-1].form == "whole"
 
 
-def test_a_plan_by_data_is_applied_as_from_its_samples(subject) -> None:
+def test_a_plan_by_data_is_applied_as_from_its_samples(piece) -> None:
     for recipe in (Whitened(0.9), Whitened(0.9, sequential=True), Whitened(0.9, affine=False)):
-        plan = recipe(subject)
-        known = whitening.factors(subject.checkpoint, plan, MLP(), subject.calibration)
+        plan = recipe(piece)
+        known = whitening.factors(piece.checkpoint, plan, MLP(), piece.calibration)
         for name, factors in known.items():
             rank = plan[name].rank_after
-            cut = subject.cut(plan)
+            cut = piece.cut(plan)
             made = cut[f"{name}.1.weight"] @ cut[f"{name}.0.weight"]
             assert made == pytest.approx(factors.truncated(rank), abs=1e-5)
 
 
-def test_magnitude_keeps_the_largest_entries_of_all_layers(subject) -> None:
-    outcome = subject.judge("magnitude", Magnitude(0.1)(subject))
+def test_magnitude_keeps_the_largest_entries_of_all_layers(piece) -> None:
+    outcome = piece.judge("magnitude", Magnitude(0.1)(piece))
     matrices = 40 * 784 + 24 * 40 + 10 * 24
     biases = 40 + 24 + 10
     assert outcome.size.parameters == round(0.1 * matrices) + biases
     assert outcome.size.bytes > 4 * outcome.size.parameters
 
 
-def test_random_directions_are_drawn_and_lose_more(subject) -> None:
+def test_random_directions_are_drawn_and_lose_more(piece) -> None:
     drawn, first = RandomDirections(12), FixedRank(12)
-    plan = Ruled(drawn)(subject)
-    assert plan == Ruled(drawn)(subject) != Ruled(RandomDirections(12, seed=1))(subject)
+    plan = Ruled(drawn)(piece)
+    assert plan == Ruled(drawn)(piece) != Ruled(RandomDirections(12, seed=1))(piece)
     assert [len(cut.kept or ()) for cut in plan.cuts[:2]] == [12, 12]
-    random, chosen = (subject.judge("", Ruled(rule)(subject)) for rule in (drawn, first))
+    random, chosen = (piece.judge("", Ruled(rule)(piece)) for rule in (drawn, first))
     assert random.size == chosen.size
     assert random.accuracy < chosen.accuracy - 0.3
 
 
-def test_without_inputs_there_are_no_cuts_by_data(subject) -> None:
-    hidden = replace(subject, choice=Hiding(MLP()))
+def test_without_inputs_there_are_no_cuts_by_data(piece) -> None:
+    hidden = replace(piece, choice=Hiding(MLP()))
     families = {name: FAMILIES[name][:1] for name in ("rank", "whitened", "magnitude")}
     assert hidden.calibrated is None
     assert {x.family for x in frontier.outcomes(hidden, families)} == {"rank", "magnitude"}
@@ -115,9 +115,9 @@ def test_without_inputs_there_are_no_cuts_by_data(subject) -> None:
         hidden.seen("0")
 
 
-def test_a_report_is_on_samples_that_nothing_was_chosen_on(subject) -> None:
+def test_a_report_is_on_samples_that_nothing_was_chosen_on(piece) -> None:
     test = MNIST()().split("test").first(300)
-    found = subject.report(Whitened(0.9)(subject), test)
+    found = piece.report(Whitened(0.9)(piece), test)
     assert (found.before.split, found.after.samples) == ("test", 300)
     expected = evaluation.compare(found.before, found.after, test.labels)
     assert found.paired == expected

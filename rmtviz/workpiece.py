@@ -47,7 +47,7 @@ class Report:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Workpiece:
     """A network to be cut, how it runs, and its samples, never changed.
 
     Directions of outputs are found on `calibration`, whose labels are not looked at; choices
@@ -68,8 +68,8 @@ class Subject:
         data: Dataset,
         foreign: bool = False,
         analysis: Analysis | None = None,
-    ) -> "Subject":
-        """Return the subject of a checkpoint and the dataset that it is judged by.
+    ) -> "Workpiece":
+        """Return the workpiece of a checkpoint and the dataset that it is judged by.
 
         Calibrated on training images, or on selection images where there is no training file.
         """
@@ -169,5 +169,5 @@ class Subject:
         return {name: self.factors(name, how) for name in names}
 
     def _like(self, how: Calibration) -> Calibration | None:
-        """Return the calibration on this subject's samples that is done in the same way."""
+        """Return the calibration on these samples that is done in the same way."""
         return self.calibrated and replace(self.calibrated, affine=how.affine)
