@@ -78,11 +78,14 @@ class Factors:
         singular. With `mean`, C is taken about it: the optimum over maps with a bias.
         """
         about = second if mean is None else second - np.outer(mean, mean)
-        ridge = UNSEEN * float(np.trace(about)) / len(about)
+        ridge = UNSEEN * float(np.trace(second)) / len(second)
         about = about + (ridge or 1.0) * np.eye(len(about))
-        _, vectors = np.linalg.eigh(matrix @ about @ matrix.T)
-        left = vectors[:, ::-1][:, : min(matrix.shape)]
-        rows = left.T @ matrix
+        tall = matrix.shape[0] > matrix.shape[1]
+        space, short = np.linalg.qr(matrix) if tall else (None, matrix)  # outputs fill no more
+        _, vectors = np.linalg.eigh(short @ about @ short.T)
+        turned = vectors[:, ::-1]
+        left = turned if space is None else space @ turned
+        rows = turned.T @ short
         values = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         right = (rows / np.where(values > 0, values, 1.0)[:, None]).T
         return cls(left, values, right, mean, calibration)

@@ -25,7 +25,7 @@ LAYERS = (
     "costs cuts pruning",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff workpiece frontier budget training trial verdict lessons",
+    "whitening tradeoff workpiece frontier budget training finetuning trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -45,7 +45,7 @@ COMPOSED = {"fits": ("iterated", "dyson")}
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.finetuning"),
 }
 """Who may import a heavy library."""
 

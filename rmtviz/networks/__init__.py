@@ -16,11 +16,13 @@ from rmtviz.networks import cnn, mlp
 from rmtviz.networks._choosing import SLACK, best, recorded, score
 from rmtviz.networks.base import (
     ACTIVATIONS,
+    HOLDERS,
     INPUTS,
     Choice,
     Network,
     Runner,
     Transparent,
+    Tunable,
     one_thread,
 )
 from rmtviz.networks.cnn import CNN
@@ -37,6 +39,7 @@ NETWORKS: Mapping[str, type[MLP] | type[CNN] | type[ONNX]] = {
 __all__ = [
     "ACTIVATIONS",
     "CNN",
+    "HOLDERS",
     "INPUTS",
     "MLP",
     "NETWORKS",
@@ -45,6 +48,7 @@ __all__ = [
     "Network",
     "Runner",
     "Transparent",
+    "Tunable",
     "blind",
     "detect",
     "match",

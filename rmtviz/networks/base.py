@@ -44,6 +44,10 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
 """What runs between the layers, by name, each with torch's defaults."""
 
 
+HOLDERS = (nn.Linear, nn.Conv2d, nn.Sequential)
+"""What a layer is among the stages of a network: a Sequential is a factored one."""
+
+
 class Runner(Protocol):
     """A network that runs, never changed.
 
@@ -83,6 +87,19 @@ class Transparent(Protocol):
 
         For samples (N, pixels), at all places where the layer is applied.
         """
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A `Runner` whose layers are stages, in order, that can be trained further."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def stages(self) -> nn.Sequential: ...
+
+    def enter(self, images: torch.Tensor) -> torch.Tensor:
+        """Return levels (N, pixels) as the first stage takes them, in float32."""
 
 
 class Choice(Protocol):

@@ -26,7 +26,7 @@ from rmtviz.networks._choosing import SLACK, TIE, best, recorded, score, surely
 from rmtviz.networks._inputs import multiplied
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
+from rmtviz.networks.base import ACTIVATIONS, HOLDERS, INPUTS, Choice, fits, one_thread, same
 
 BATCH = 500
 """Images that go through a network at once."""
@@ -39,9 +39,6 @@ MOST = 64
 
 POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 """What pools 2 × 2 places, by the word in a layout."""
-
-LAYER_STAGES = (nn.Conv2d, nn.Linear, nn.Sequential)
-"""What a layer is among the stages of the module: a Sequential is a factored one."""
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -62,7 +59,7 @@ class ImageNetwork:
     outputs: int
     places: Mapping[str, int]
     origin: tuple[Checkpoint, Choice]
-    module: nn.Module = field(repr=False)
+    stages: nn.Sequential = field(repr=False)
 
     @property
     def width(self) -> int:
@@ -85,23 +82,26 @@ class ImageNetwork:
         """
         same("data_pixels", "images", images.shape[1], self.width)
         with one_thread(), torch.inference_mode():
-            parts = [self.module(batch).numpy() for batch in self._entered(images)]
+            parts = [self.stages(batch).numpy() for batch in self._entered(images)]
         return np.concatenate(parts)
 
     def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
         """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
-        stages = list(self.module.children())
-        place = [i for i, stage in enumerate(stages) if isinstance(stage, LAYER_STAGES)][index]
+        stages = list(self.stages)
+        place = [i for i, stage in enumerate(stages) if isinstance(stage, HOLDERS)][index]
         before = nn.Sequential(*stages[:place])
         for batch in self._entered(images):
             with one_thread(), torch.inference_mode():
                 yield multiplied(stages[place], before(batch)).numpy()
 
+    def enter(self, images: torch.Tensor) -> torch.Tensor:
+        """Return grey levels (N, pixels) as pictures (N, channels, height, width) that enter."""
+        entered = (images.to(torch.float32) - self.centre) / self.scale
+        return entered.view(-1, *self.image)
+
     def _entered(self, images: NDArray[Any]) -> Iterator[torch.Tensor]:
-        """Yield grey levels (N, pixels) as pictures (n, channels, height, width) that enter."""
         for start in range(0, max(1, len(images)), BATCH):
-            batch = torch.tensor(images[start : start + BATCH]).to(torch.float32)
-            yield ((batch - self.centre) / self.scale).view(-1, *self.image)
+            yield self.enter(torch.tensor(images[start : start + BATCH]))
 
 
 @dataclass(frozen=True, slots=True)

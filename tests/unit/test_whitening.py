@@ -67,7 +67,7 @@ def test_all_directions_are_the_matrix(drawn) -> None:
     w, inputs = drawn
     mean, second = moments_of(inputs)
     found, full = Factors.seen(w, second, mean), min(w.shape)
-    assert found.truncated(full) == pytest.approx(w, abs=1e-6 * np.abs(w).max())
+    assert found.truncated(full) == pytest.approx(w, abs=1e-12 * np.abs(w).max())
     first, last = found.pair(full)
     assert last @ first == pytest.approx(found.truncated(full), abs=1e-12)
     assert found.shift(full) == pytest.approx(0)
