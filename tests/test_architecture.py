@@ -17,15 +17,15 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "version words errors knobs tokens site parallel",
-    "marchenko_pastur checkpoint entries",
+    "marchenko_pastur checkpoint entries sparse",
     "tracy_widom blas spectrum spiked screenot factors kinds layers operators graphs formats",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
-    "pruning costs",
+    "costs cuts pruning",
     "datasets networks",
     "evaluation",
-    "tradeoff ablation training trial verdict lessons",
+    "whitening tradeoff ablation workpiece frontier budget training finetuning trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -45,7 +45,7 @@ COMPOSED = {"fits": ("iterated", "dyson")}
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.finetuning"),
 }
 """Who may import a heavy library."""
 

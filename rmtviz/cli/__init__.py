@@ -1,6 +1,5 @@
 """The command line, a command a stage. Refusals are two lines on stderr and exit code 2."""
 
-import contextlib
 import dataclasses
 import hashlib
 import importlib.util
@@ -16,6 +15,8 @@ import click
 
 from rmtviz.cli.given import as_operators, declared, frozen, labelled, told
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
+from rmtviz.cli.tradeoff import tradeoff
+from rmtviz.cli.written import format_of, save
 from rmtviz.errors import BadOption, CannotRun, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
 from rmtviz.words import say
@@ -273,6 +274,9 @@ def train(output: Path, widths: str, resume: bool, as_json: bool, **settings: An
     click.echo(json.dumps(end) if as_json else say("cli.trained", **end))
 
 
+main.add_command(tradeoff)
+
+
 @main.command(help=say("cli.app"))
 @click.option("--port", type=int, default=8501, show_default=True, help=say("cli.port"))
 def app(port: int) -> None:
@@ -304,36 +308,6 @@ def parse(options: Sequence[str], used: Sequence[str]) -> Mapping[str, dict[str,
             raise BadOption("option_unused", option=path, owner=owner, used=", ".join(used))
         found[owner][knob.replace("-", "_")] = value
     return found
-
-
-def format_of(output: Path) -> str:
-    """Return the name of the format that a file's ending asks for.
-
-    Raises:
-        BadOption: an ending of no format.
-    """
-    from rmtviz.formats import FORMATS
-
-    endings = {form.suffix: name for name, form in FORMATS.items()} | {".pth": "pytorch"}
-    if output.suffix not in endings:
-        raise BadOption("no_format", output=output.name, known=", ".join(endings))
-    return endings[output.suffix]
-
-
-def save(content: bytes, output: Path) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        BadOption: the place cannot be written.
-    """
-    part = output.with_name(f".{output.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(output)
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise BadOption("not_written", output=output, why=problem.strerror) from None
 
 
 def _rank(word: str) -> tuple[str, int]:

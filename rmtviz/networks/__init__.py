@@ -14,7 +14,17 @@ from rmtviz.datasets import Dataset
 from rmtviz.errors import CannotRun, DataRefused
 from rmtviz.networks import cnn, mlp
 from rmtviz.networks._choosing import SLACK, best, recorded, score
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, Network, Runner, one_thread
+from rmtviz.networks.base import (
+    ACTIVATIONS,
+    HOLDERS,
+    INPUTS,
+    Choice,
+    Network,
+    Runner,
+    Transparent,
+    Tunable,
+    one_thread,
+)
 from rmtviz.networks.cnn import CNN
 from rmtviz.networks.mlp import DETECTED_ON, MLP
 from rmtviz.networks.onnx import ONNX
@@ -29,6 +39,7 @@ NETWORKS: Mapping[str, type[MLP] | type[CNN] | type[ONNX]] = {
 __all__ = [
     "ACTIVATIONS",
     "CNN",
+    "HOLDERS",
     "INPUTS",
     "MLP",
     "NETWORKS",
@@ -36,6 +47,8 @@ __all__ = [
     "Choice",
     "Network",
     "Runner",
+    "Transparent",
+    "Tunable",
     "blind",
     "detect",
     "match",
