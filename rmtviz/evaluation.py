@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rmtviz.datasets import Samples
 from rmtviz.errors import CannotRun, DataRefused
-from rmtviz.networks import Runner
+from rmtviz.networks import TOKENS, Runner
 
 Z95 = 1.959963984540054
 """The 0.975 quantile of the normal law."""
@@ -24,7 +24,8 @@ WARM, ROUNDS = 3, 31
 class Evaluation:
     """What a network made of some samples.
 
-    `accuracy` is the share read right, `loss` the mean cross-entropy (natural logarithm),
+    `accuracy` is the share read right, `loss` the mean cross-entropy (natural logarithm: nats),
+    `unit` what `samples` counts, a key under `unit` (of text each character is one),
     `predictions` (N,) the class with the largest logit, `never_predicted` the classes that
     no sample was taken for, `commonest` the share of the most frequent label, which is what
     somebody reads right who always names that class.
@@ -40,6 +41,12 @@ class Evaluation:
     activation: str
     inputs: str
     commonest: float
+    unit: str
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the loss: among how many equally likely classes it would hesitate."""
+        return math.exp(self.loss)
 
     @property
     def standard_error(self) -> float:
@@ -74,6 +81,7 @@ def evaluate(network: Runner, samples: Samples) -> Evaluation:
         activation=network.activation,
         inputs=network.inputs,
         commonest=float(np.bincount(samples.labels).max() / len(samples)),
+        unit=samples.unit,
     )
 
 
@@ -172,9 +180,11 @@ def output_error(before: Runner, after: Runner, inputs: NDArray[Any]) -> float:
     return moved / size if size else (math.inf if moved else 0.0)
 
 
-def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray[np.float32]:
-    """Return inputs (count, numbers) of independent standard normal numbers."""
+def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray[Any]:
+    """Return inputs (count, numbers) of independent standard normal numbers, or of tokens."""
     rng = np.random.default_rng(seed)
+    if network.inputs == TOKENS:
+        return rng.integers(network.outputs, size=(count, network.width))
     return rng.standard_normal((count, network.width), dtype=np.float32)
 
 

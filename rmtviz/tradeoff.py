@@ -41,6 +41,7 @@ class Curve:
     low: Array
     high: Array
     needed: int
+    unit: str = "images"
 
     def at(self, rank: int) -> float:
         """Return the accuracy at a rank, between two measured ones on the line between them."""
@@ -82,6 +83,7 @@ def curve(network: Runner, index: int, factors: Factors, samples: Samples) -> Cu
         low,
         high,
         needed,
+        samples.unit,
     )
 
 
