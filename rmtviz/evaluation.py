@@ -28,7 +28,8 @@ class Evaluation:
     `unit` what `samples` counts, a key under `unit` (of text each character is one),
     `predictions` (N,) the class with the largest logit, `never_predicted` the classes that
     no sample was taken for, `commonest` the share of the most frequent label, which is what
-    somebody reads right who always names that class.
+    somebody reads right who always names that class, `design` the factor by which the standard
+    error is wider than that of independent answers: those within a window of text are not.
     """
 
     dataset: str
@@ -41,7 +42,8 @@ class Evaluation:
     activation: str
     inputs: str
     commonest: float
-    unit: str
+    unit: str = "images"
+    design: float = 1.0
 
     @property
     def perplexity(self) -> float:
@@ -50,8 +52,8 @@ class Evaluation:
 
     @property
     def standard_error(self) -> float:
-        """The binomial standard error of the accuracy."""
-        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
+        """The standard error of the accuracy: the binomial one times `design`."""
+        return self.design * math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
 
 
 def evaluate(network: Runner, samples: Samples) -> Evaluation:
@@ -82,6 +84,7 @@ def evaluate(network: Runner, samples: Samples) -> Evaluation:
         inputs=network.inputs,
         commonest=float(np.bincount(samples.labels).max() / len(samples)),
         unit=samples.unit,
+        design=_design(predictions == samples.labels, len(samples.images)),
     )
 
 
@@ -186,6 +189,19 @@ def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray
     if network.inputs == TOKENS:
         return rng.integers(network.outputs, size=(count, network.width))
     return rng.standard_normal((count, network.width), dtype=np.float32)
+
+
+def _design(right: NDArray[np.bool_], images: int) -> float:
+    """Return by how much dependence within an image widens the accuracy's standard error.
+
+    The root of the design effect (Kish, Survey Sampling, 1965): the standard error from the
+    means of the images, over the binomial one. 1 where an image has one label.
+    """
+    share = float(right.mean())
+    if len(right) == images or images < 2 or share in (0, 1):
+        return 1.0
+    between = float(right.reshape(images, -1).mean(axis=1).std(ddof=1)) / math.sqrt(images)
+    return between / math.sqrt(share * (1 - share) / len(right))
 
 
 def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

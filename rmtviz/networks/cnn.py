@@ -30,7 +30,7 @@ from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, 
 BATCH = 500
 """Images that go through a network at once."""
 
-ROUNDS = ((32, 8, 6), (128, 4, 3), (1_000, 4, 3))
+ROUNDS = ((32, 6, 16), (128, 3, 8), (400, 3, 4), (1_000, 3, 4))
 """Images that the choices are tried on, how many layouts go on to the next round, and with how
 many activations and scalings of the inputs each."""
 
