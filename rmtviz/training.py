@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import DATASETS, Dataset, Samples
+from rmtviz.datasets import DATASETS, TEXTS, Dataset, Samples
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.evaluation import evaluate
 from rmtviz.knobs import check, knob
@@ -76,7 +76,8 @@ class Training:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
         check(self)
-        for name, table in ((self.dataset, DATASETS), (self.schedule, RATES)):
+        numbers = [name for name in DATASETS if name not in TEXTS]
+        for name, table in ((self.dataset, numbers), (self.schedule, RATES)):
             if name not in table:
                 raise BadOption("unknown_name", name=name, known=", ".join(table))
         if len(self.widths) > 8 or not all(1 <= width <= 4096 for width in self.widths):

@@ -17,6 +17,12 @@ from rmtviz.words import say
 
 Reason = CannotRun | DataRefused | ExtraMissing
 
+EXPORTED = (
+    *("unused_tensors", "no_plain_cnn", "no_chain", "no_layers"),
+    *("layout_none", "layout_many", "layout_poor", "layout_blind"),
+)
+"""The refusals of networks that run when an ONNX file says how."""
+
 
 def run_or_reason(model: Model) -> Running | Reason:
     """Return the model as a network that runs, or why it does not."""
@@ -62,6 +68,8 @@ def no_accuracy(
         _ask_layout(analysis, str(reason.values["layouts"]).split())
     elif isinstance(reason, DataRefused):
         _outputs_moved(model, plan)
+    else:
+        _never_runs(reason)
     _weights_error(analysis, layer, plan[layer].rank_after)
 
 
@@ -112,7 +120,9 @@ def _outputs_moved(model: Model, plan: PruningPlan) -> None:
     activation = st.session_state.get("run_activation")
     try:
         choice, error, supplied = running.moved(model, plan, activation, data.own())
-    except (CannotRun, DataRefused, ExtraMissing):
+    except (CannotRun, DataRefused, ExtraMissing) as blind:
+        widgets.refusal(blind, st.info, ":material/info:")
+        _never_runs(blind)
         return
     st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_help')}")
     words = {"activation": choice.activation}
@@ -128,6 +138,14 @@ def _outputs_moved(model: Model, plan: PruningPlan) -> None:
             st.metric(
                 say("prune.output_error_own", samples=samples), f"{supplied:.1%}", border=True
             )
+
+
+def _never_runs(reason: Reason) -> None:
+    """Say that nothing runs, and for a program that the weights do not tell, how to export it."""
+    st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_still')}")
+    if reason.key in EXPORTED:
+        st.markdown(say("prune.export_help"))
+        st.code(say("prune.export_code"), language="python")
 
 
 def _ask_pairs() -> None:
@@ -146,6 +164,10 @@ def _ask_pairs() -> None:
 
 def how_it_runs(run: Running) -> None:
     """Say with which activation and inputs the network runs, and let them be changed."""
+    if isinstance(run.choice, networks.Transformer):
+        with st.popover(say("prune.runs_text"), icon=":material/memory:"):
+            st.markdown(say("prune.runs_text_help"))
+        return
     tables: dict[str, Mapping[str, object]] = {"inputs": networks.INPUTS}
     inputs = say(f"prune.inputs.{run.choice.inputs}")
     if isinstance(run.choice, networks.ONNX):
@@ -191,7 +213,7 @@ def numbers(
         if read and paired:
             cut = read[1]
             st.metric(
-                say("prune.accuracy", samples=cut.samples),
+                say("prune.accuracy", samples=cut.samples, unit=say(f"unit.{cut.unit}")),
                 f"{cut.accuracy:.2%}",
                 say("prune.points", points=100 * paired.difference),
                 delta_color="off" if paired.low <= 0 <= paired.high else "normal",
@@ -204,6 +226,8 @@ def numbers(
                     high=100 * paired.high,
                 ),
             )
+            if cut.unit == "characters":
+                _losses(*read)
         for key, old, new, unit in (
             ("parameters", before.parameters, after.parameters, 1),
             ("megabytes", before.bytes, after.bytes, 1e6),
@@ -219,6 +243,28 @@ def numbers(
             )
     if after.placeless:
         st.caption(say("prune.places"))
+
+
+def _losses(whole: Evaluation, cut: Evaluation) -> None:
+    """Draw the loss of a network that reads text, and its perplexity."""
+    st.metric(
+        say("prune.loss", samples=cut.samples, unit=say(f"unit.{cut.unit}")),
+        say("prune.loss_value", loss=cut.loss),
+        say("prune.loss_change", change=cut.loss - whole.loss),
+        delta_color="inverse",
+        delta_description=say("prune.against"),
+        border=True,
+        help=say("prune.loss_help"),
+    )
+    st.metric(
+        say("prune.perplexity"),
+        f"{cut.perplexity:.2f}",
+        say("prune.perplexity_change", change=cut.perplexity - whole.perplexity),
+        delta_color="inverse",
+        delta_description=say("prune.against"),
+        border=True,
+        help=say("prune.perplexity_help"),
+    )
 
 
 def table(analysis: Analysis, plan: PruningPlan) -> None:
@@ -302,7 +348,7 @@ def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
         say("prune.curve_alt", layer=layer),
         lines("tradeoff", analysis, layer, rank),
     )
-    st.markdown(verdict.of_zones(analysis[layer], drawn.needed, drawn.samples))
+    st.markdown(verdict.of_zones(analysis[layer], drawn))
     if verdict.edge_is_weak(analysis[layer]):
         st.markdown(say("prune.trust_curve"))
 
@@ -345,6 +391,7 @@ def test(run: Running, plan: PruningPlan) -> Trial | None:
         words = say(
             "prune.test_help_foreign" if run.foreign else "prune.test_help",
             samples=counts["test"],
+            unit=say(f"unit.{run.dataset.unit}"),
             selection=counts["selection"],
         )
         st.caption(words)

@@ -5,6 +5,8 @@ the current plan of the other layers. A rank that was let go is computed again, 
 """
 
 import base64
+import functools
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,7 +31,10 @@ from rmtviz.ui.spectrum_chart import shown
 from rmtviz.words import say
 
 PICTURES = 40
-"""Of so many spikes the directions are sent along as pictures, with what they do."""
+"""So many of the strongest directions are sent along as pictures, with what they do."""
+
+PATIENCE = 1.0
+"""Seconds that a page waits for the accuracy before it goes on without."""
 
 SIDE = 28
 """The side of the images that the demo networks see."""
@@ -131,14 +136,18 @@ def chart(key: str, method: Method, view: str, layer: str, picture: str, scale: 
     _link(rank, start)
     spectrum_chart.show(data(about, picture, scale, of, rank), session.mode())
     if about.cuts:
-        _why_not(_known(about))
+        _said(about, _known(about), rank)
         if not links.bare():
             _take(about, of, rank, start)
 
 
-def _why_not(found: Found) -> None:
-    """Say why the chart shows no accuracy, where it shows none."""
-    if found is not None and not isinstance(found, Measured):
+def _said(about: Subject, found: Found, rank: int) -> None:
+    """Say why the chart shows no accuracy, where it shows none; and the loss on text."""
+    if isinstance(found, Measured):
+        if found.run.dataset.text:
+            read = running.pruned(found.run, about.plan(rank))
+            st.caption(verdict.of_reading(running.whole(found.run), read))
+    elif found is not None:
         st.caption(widgets.plain(found.what))
 
 
@@ -179,12 +188,45 @@ def data(about: Subject, picture: str, scale: str, of: str, rank: int) -> dict[s
 
 
 def measure(key: str, method: Method, view: str, layer: str) -> None:
-    """Measure the accuracy at every rank if it is not known yet, then draw again."""
+    """Have the accuracy at every rank measured if it is not known yet, then draw again.
+
+    The page stays usable meanwhile: what takes longer than `PATIENCE` goes on behind it.
+    """
     about = subject(key, method, view, layer)
-    if about and about.cuts and _known(about) is None:
-        about.model.memo(_key(about), lambda: _measured(about))
-        del about
+    if not about or not about.cuts or _known(about) is not None:
+        return
+    begun = _begun(about)
+    del about
+    try:
+        begun.result(PATIENCE)
+    except TimeoutError:
+        _awaited(key, method, view, layer)
+    else:
         st.rerun()
+
+
+@st.fragment(run_every=PATIENCE)
+def _awaited(key: str, method: Method, view: str, layer: str) -> None:
+    """Draw the page again as soon as the accuracy is known; given words only, as `chart` is."""
+    about = subject(key, method, view, layer)
+    if about is None or _known(about) is not None or _begun(about).done():
+        st.rerun()
+
+
+def _begun(about: Subject) -> Future[Found]:
+    """Return what will be measured, begun on a thread that knows nothing of the session."""
+    kept, how, plan = _key(about), visitors.how(about.model), about.plan(about.most)
+    model, name = about.model, about.layer.name
+
+    def work() -> Found:
+        return model.memo(kept, lambda: _measured(model, name, how, plan))
+
+    return model.memo(("measuring", kept), lambda: _workers().submit(work))
+
+
+@functools.cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, "measure")
 
 
 def _known(about: Subject) -> Found:
@@ -202,14 +244,14 @@ def _key(about: Subject) -> tuple[object, ...]:
     return "explored", plan, about.layer.name, *how, own.name if own else None
 
 
-def _measured(about: Subject) -> Found:
+def _measured(model: Model, layer: str, how: tuple[Any, ...], plan: PruningPlan) -> Found:
     try:
-        run = running.running(about.model, *visitors.how(about.model))
+        run = running.running(model, *how)
         before = running.whole(run)
         if verdict.of_guessing(before):
             return Guesses(before)
-        curve = running.curve(run, about.layer.name, about.plan(about.most))
-        without = running.without(run, about.layer.name, min(about.layer.spikes or 0, PICTURES))
+        curve = running.curve(run, layer, plan)
+        without = running.without(run, layer, PICTURES)
         return Measured(run, _read(run, before, curve.samples), curve, without)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         return reason
@@ -227,6 +269,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "accuracy": curve.accuracy.tolist(),
         "needed": curve.needed,
         "samples": curve.samples,
+        "unit": say(f"unit.{curve.unit}"),
     }
 
 

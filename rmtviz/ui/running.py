@@ -125,7 +125,7 @@ def moved(
         choice = networks.blind(model.checkpoint, activation)
         whole, cut = choice(model.checkpoint), choice(checkpoint(model, plan))
         error = evaluation.output_error(whole, cut, evaluation.random_inputs(whole))
-        if own is None or own.pixels != whole.width:
+        if own is None or own.pixels != whole.width or whole.inputs == networks.TOKENS:
             return choice, error, None
         levels = own.test_images[:SUPPLIED] / np.float32(own.top)
         return choice, error, evaluation.output_error(whole, cut, levels.astype(np.float32))
