@@ -158,15 +158,8 @@ def error(
     return float(np.sqrt(left @ left / energy)) if energy else 0.0
 
 
-def rank_of(layer: LayerAnalysis) -> int:
-    """Return the layer's rank as stored: at most p, and at most a factored layer's inner side."""
-    m, n = layer.layer.shape
-    inner = layer.parameters // (m + n) if layer.layer.factored else n
-    return min(m, n, inner)
-
-
 def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
-    before, (m, n) = rank_of(layer), layer.layer.shape
+    before, (m, n) = layer.rank, layer.layer.shape
     places = range(keep.rank) if keep.kept is None else keep.kept
     rank = sum(place < before for place in places)  # a factored layer has no more
     values = None if keep.values is None else keep.values[:rank]

@@ -22,7 +22,7 @@ LAYERS = (
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
-    "costs cuts pruning",
+    "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
     "whitening tradeoff ablation workpiece frontier budget",
@@ -34,13 +34,23 @@ LAYERS = (
 )
 """A module imports from the lines above its own, and from further left on its own line."""
 
-FAMILIES = ("fits", "formats", "rules", "datasets", "networks", "figures", "lessons", "ui.pages")
+FAMILIES = (
+    "fits",
+    "formats",
+    "rules",
+    "schedules",
+    "datasets",
+    "networks",
+    "figures",
+    "lessons",
+    "ui.pages",
+)
 """Open folders: their members know the folder's shared modules, never each other."""
 
 SHARED = {"formats": ("zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
-COMPOSED = {"fits": ("iterated", "dyson")}
+COMPOSED = {"fits": ("iterated", "dyson", "censored")}
 """Members that are made of others: a fit around a fit."""
 
 HEAVY = {

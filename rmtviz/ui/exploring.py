@@ -295,7 +295,7 @@ def _size(about: Subject) -> dict[str, int]:
         "m": m,
         "n": n,
         "layer": layer.parameters,
-        "rank": min(pruning.rank_of(layer), about.most),
+        "rank": min(layer.rank, about.most),
         "pairs": layer.layer.part is None and layer.layer.rule.pairs,
         "rest": whole - saved - layer.parameters,
         "whole": whole,
