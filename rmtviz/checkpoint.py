@@ -16,8 +16,13 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz.words import say
+
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """Last parts of names of tensors that are state but are not trained."""
+
+GLANCE = 64
+"""So many numbers of two tensors are compared before all are."""
 
 FLOATS: Mapping[str, np.dtype] = MappingProxyType(
     {
@@ -50,6 +55,11 @@ class Tensor:
         array.flags.writeable = False
         return array
 
+    def start(self) -> bytes:
+        """Return the first bytes of the numbers, where that is possible without the others."""
+        some = getattr(self.load, "start", self.load)()
+        return some.reshape(-1)[:GLANCE].tobytes()
+
     @property
     def size(self) -> int:
         """The number of elements."""
@@ -77,6 +87,12 @@ class Skipped:
     shape: tuple[int, ...]
     dtype: str
     reason: str
+    other: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason in words; `other` is the tensor that it names, where it names one."""
+        return say(f"skipped.{self.reason}", other=self.other)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,15 +151,50 @@ class Checkpoint:
             total.update(little.reshape(-1).view(np.uint8).data)
         return total.hexdigest()
 
+    @functools.cached_property
+    def twins(self) -> Mapping[str, str]:
+        """The tensors that stand under an earlier name too, and that name: tied weights.
+
+        Those are tensors in one place of a file, and matrices of equal numbers; but not matrices
+        of one number only, such as zero, which come equal by chance.
+        """
+        full = [name for name, it in self.tensors.items() if it.floating and it.size]
+        found: dict[str, str] = {}
+        for names in self._alike(full, lambda tensor: tensor.load):
+            found |= dict.fromkeys(names[1:], names[0])
+        groups = [
+            [name for name in full if len(self.tensors[name].shape) > 1 and name not in found]
+        ]
+        for key in (lambda tensor: b"", Tensor.start, _numbers):
+            groups = [same for names in groups for same in self._alike(names, key)]
+        for names in groups:
+            found |= dict.fromkeys(names[1:], names[0])
+        return MappingProxyType({name: _first(name, found) for name in full if name in found})
+
+    def _alike(self, names: list[str], key: Callable[[Tensor], Any]) -> list[list[str]]:
+        """Return the groups of two or more of these with one shape, dtype and key."""
+        groups: dict[Any, list[str]] = {}
+        for name in names:
+            tensor = self.tensors[name]
+            groups.setdefault((tensor.shape, tensor.dtype.name, key(tensor)), []).append(name)
+        return [group for group in groups.values() if len(group) > 1]
+
+    @property
+    def _once(self) -> Mapping[str, Tensor]:
+        return {name: it for name, it in self.tensors.items() if name not in self.twins}
+
     @property
     def parameters(self) -> int:
-        """The number of trained numbers: elements of floating tensors that are no buffers."""
-        return sum(t.size for name, t in self.tensors.items() if t.floating and not _buffer(name))
+        """The number of trained numbers: elements of floating tensors that are no buffers.
+
+        Twins are counted once.
+        """
+        return sum(t.size for name, t in self._once.items() if t.floating and not _buffer(name))
 
     @property
     def buffers(self) -> int:
         """The number of all other elements."""
-        return sum(t.size for t in self.tensors.values()) - self.parameters
+        return sum(t.size for t in self._once.values()) - self.parameters
 
     @property
     def bytes(self) -> int:
@@ -179,6 +230,20 @@ class Checkpoint:
         """Return the same checkpoint with entries of our own record added or replaced."""
         merged = {**self.about, **record}
         return replace(self, metadata={**self.metadata, "rmtviz": json.dumps(merged)})
+
+
+def _first(name: str, found: Mapping[str, str]) -> str:
+    while name in found:
+        name = found[name]
+    return name
+
+
+def _numbers(tensor: Tensor) -> object:
+    """Return what only equal numbers share; of one number only, what nothing shares."""
+    array = tensor.read()
+    if (array == array.reshape(-1)[0]).all():
+        return object()
+    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
 
 
 def _buffer(name: str) -> bool:

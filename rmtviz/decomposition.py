@@ -85,6 +85,7 @@ class Spectra:
                     "tensors": list(item.layer.tensors),
                     "shape": list(item.layer.shape),
                     **({"part": list(item.layer.part)} if item.layer.part else {}),
+                    **({"twins": list(item.layer.twins)} if item.layer.twins else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
@@ -104,7 +105,8 @@ class Spectra:
         for entry in record["layers"]:
             shape = (entry["shape"][0], entry["shape"][1])
             part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
-            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape, part)
+            tensors, twins = tuple(entry["tensors"]), tuple(entry.get("twins", ()))
+            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins)
             spectrum = Spectrum(
                 entry["singular_values"],
                 shape,
@@ -116,7 +118,13 @@ class Spectra:
             equalised = other and Spectrum(other["singular_values"], tuple(other["shape"]))
             found.append(LayerSpectrum(layer, entry["parameters"], spectrum, entries, equalised))
         skipped = tuple(
-            Skipped(entry["name"], tuple(entry["shape"]), entry["dtype"], entry["reason"])
+            Skipped(
+                entry["name"],
+                tuple(entry["shape"]),
+                entry["dtype"],
+                entry["reason"],
+                entry.get("other", ""),
+            )
             for entry in record["skipped"]
         )
         return cls(Model(**record["model"]), tuple(found), skipped)
@@ -254,4 +262,5 @@ def skipped_record(item: Skipped) -> dict[str, Any]:
         "shape": list(item.shape),
         "dtype": item.dtype,
         "reason": item.reason,
+        **({"other": item.other} if item.other else {}),
     }

@@ -125,7 +125,7 @@ class Size:
         """Count a checkpoint; `places` are the output places of layers by name."""
         found = [x for x in layers.find(checkpoint)[0] if x.kind != "embedding"]
         known = places or {}
-        macs = sum(x.parameters(checkpoint) * known.get(x.name, 1) for x in found)
+        macs = sum(x.uses * x.parameters(checkpoint) * known.get(x.name, 1) for x in found)
         placeless = any(x.rule.window and x.name not in known for x in found)
         return cls(checkpoint.parameters, checkpoint.bytes, macs, placeless)
 
@@ -200,21 +200,22 @@ def apply(
         if cut.form == "whole":
             continue
         layer = found.get(cut.name)
-        if layer is None or (layer.part and cut.form == "factored"):
+        if layer is None or (cut.form == "factored" and not layer.pairs):
             raise PlanRefused("plan_layer", name=cut.name)
         parts = (known or {}).get(cut.name) or factors(checkpoint, layer)
-        old = {name: tensors.pop(name) for name in layer.tensors}
-        bias = None if layer.part else layers.bias(checkpoint, layer)
-        held = None if bias is None else tensors.pop(bias)
-        new, bias = _stored(layer, parts, cut, old)
-        kinds = _kinds_after(kinds, layer, new)
-        if held is not None:
-            new[bias] = held
-        for name in new:
-            if name in tensors:
-                raise PlanRefused("name_taken", name=name, layer=cut.name)
-        tensors.update(new)
-        factored = factored | {cut.name} if cut.form == "factored" else factored - {cut.name}
+        for each in (layer, *layer.tied()):
+            old = {name: tensors.pop(name) for name in each.tensors}
+            bias = None if each.part else layers.bias(checkpoint, each)
+            held = None if bias is None else tensors.pop(bias)
+            new, bias = _stored(each, parts, cut, old)
+            kinds = _kinds_after(kinds, each, new)
+            if held is not None:
+                new[bias] = held
+            for name in new:
+                if name in tensors:
+                    raise PlanRefused("name_taken", name=name, layer=cut.name)
+            tensors.update(new)
+            factored = factored | {each.name} if cut.form == "factored" else factored - {each.name}
     pruned = replace(checkpoint, tensors=tensors)
     if factored or "factored" in checkpoint.about:
         pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
@@ -259,10 +260,9 @@ def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
     values = None if keep.values is None else keep.values[:rank]
     kept = None if keep.kept is None or rank == before else keep.kept[:rank]
     smaller = rank * (m + n) < m * n
-    whole = layer.layer.part is None and layer.layer.rule.pairs
     if rank == before and values is None:
         stored, after = "whole", layer.parameters
-    elif whole and (form == "factored" or (form == "auto" and smaller)):
+    elif layer.layer.pairs and (form == "factored" or (form == "auto" and smaller)):
         stored, after = "factored", rank * (m + n)
     else:
         stored, after = "dense", m * n
