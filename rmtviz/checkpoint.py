@@ -16,10 +16,14 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz.errors import BadOption
 from rmtviz.words import say
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """Last parts of names of tensors that are state but are not trained."""
+
+PLAIN = "weights"
+"""The name of the copy of the weights that a file gives as the weights."""
 
 GLANCE = 64
 """So many numbers of two tensors are compared before all are."""
@@ -101,7 +105,8 @@ class Checkpoint:
 
     `source` is a file's name as people know it, `format` a key of `formats.FORMATS` (or
     "arrays"), `metadata` what the file says of itself, as text by key. `graph` is the ONNX
-    file that the tensors came from, where it was one: what runs them.
+    file that the tensors came from, where it was one: what runs them. `copies` are other
+    copies of the same weights in the file, by name; `copy` is the name of the one taken.
     """
 
     tensors: Mapping[str, Tensor]
@@ -110,6 +115,8 @@ class Checkpoint:
     metadata: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[Skipped, ...] = ()
     graph: bytes | None = field(default=None, repr=False)
+    copies: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict, repr=False)
+    copy: str = PLAIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
@@ -209,6 +216,33 @@ class Checkpoint:
         except ValueError:
             return {}
         return record if isinstance(record, dict) else {}
+
+    @property
+    def title(self) -> str:
+        """The source, with the name of the copy that was taken where it is not the plain one."""
+        return self.source if self.copy == PLAIN else f"{self.source} ({self.copy})"
+
+    def taking(self, copy: str) -> "Checkpoint":
+        """Return the checkpoint with another copy of its weights; this one becomes a copy.
+
+        Raises:
+            BadOption: no copy of this name.
+        """
+        if copy == self.copy:
+            return self
+        if copy not in self.copies:
+            known = ", ".join((self.copy, *self.copies))
+            raise BadOption("unknown_name", name=copy, known=known)
+        others = {name: it for name, it in self.copies.items() if name != copy}
+        listed = [item for item in self.left_out if item.name != copy]
+        listed.append(Skipped(self.copy, (), "dict", "copy"))
+        return replace(
+            self,
+            tensors=self.copies[copy],
+            copies={self.copy: self.tensors, **others},
+            copy=copy,
+            left_out=tuple(listed),
+        )
 
     def minus(self, other: "Checkpoint") -> "Checkpoint":
         """Return the difference of the floating tensors that both have in the same shape.

@@ -43,7 +43,7 @@ class Model:
     def of(cls, checkpoint: Checkpoint) -> "Model":
         """Return what there is to say of a checkpoint; its digest is made if it was not."""
         return cls(
-            checkpoint.source,
+            checkpoint.title,
             checkpoint.digest,
             checkpoint.format,
             checkpoint.parameters,
