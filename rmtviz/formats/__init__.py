@@ -17,7 +17,7 @@ from pathlib import Path
 from rmtviz import graphs
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats import _copies, _shards, unknown, wrappers
+from rmtviz.formats import _copies, _parametrised, _shards, unknown, wrappers
 from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
 from rmtviz.formats.npz import NPZ
 from rmtviz.formats.onnx import ONNX
@@ -34,6 +34,9 @@ FORMATS: Mapping[str, Format] = {
     "onnx": ONNX,
 }
 """The formats that are read and written."""
+
+REBUILT = (_parametrised.recombined,)
+"""What makes weights of tensors that are not the weights themselves, in this order."""
 
 READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2}
 """The formats that are read."""
@@ -122,6 +125,10 @@ def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) ->
     most = limits.growth * file.length + limits.spare
     if effort > most:
         raise file.refuse("limit_growth", size=effort, length=file.length, limit=most)
+    for rebuilt in REBUILT:
+        tensors, parts = rebuilt(tensors)
+        left_out += parts
+        copies = {name: rebuilt(copy)[0] for name, copy in copies.items()}
     listed = tuple(replace(skipped, name=whole(skipped.name)) for skipped in left_out)
     return Checkpoint(tensors, file.name, label, contents.metadata, listed, copies=copies)
 

@@ -211,6 +211,21 @@ class Place:
         return max(math.prod(self.shape) * itemsize, self.blob.effort(self.span * itemsize))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Combined:
+    """How to load a tensor that is made of others: computed from them in float64."""
+
+    rule: Callable[..., NDArray[np.float64]]
+    parts: tuple[Tensor, ...]
+    dtype: np.dtype
+
+    def __call__(self) -> NDArray[Any]:
+        """Return the numbers; what divides by zero is not finite."""
+        with np.errstate(all="ignore"):
+            made = self.rule(*(part.read().astype(np.float64) for part in self.parts))
+            return made.astype(self.dtype)
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """What stands in a file beside tensors: its kind in a word, and why it is left out."""
