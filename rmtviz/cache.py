@@ -57,7 +57,8 @@ def remembered(
 def _name(digest: str, found: Sequence[Layer]) -> str:
     """Return the name of a checkpoint's folder; the layers depend on what its tensors are told."""
     kinds = [
-        [each.name, each.kind, each.tensors, each.shape, each.part, each.twins] for each in found
+        [each.name, each.kind, each.tensors, each.shape, each.part, each.twins, each.scale]
+        for each in found
     ]
     told = hashlib.sha256(json.dumps(kinds).encode()).hexdigest()
     return f"{digest[:32]}-{told[:16]}"

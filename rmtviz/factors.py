@@ -34,6 +34,13 @@ class Factors:
         left, right = (far, near) if tall else (near, far)
         return cls(left, np.ldexp(values, exponent), right)
 
+    @classmethod
+    def of_product(cls, second: Array, first: Array) -> "Factors":
+        """Decompose the product B A (m × r and r × n) without making it: at most r directions."""
+        (left, upper), (right, lower) = np.linalg.qr(second), np.linalg.qr(first.T)
+        inner, values, outer = np.linalg.svd(upper @ lower.T)
+        return cls(left @ inner[:, : len(values)], values, right @ outer[: len(values)].T)
+
     def truncated(
         self,
         rank: int,

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from rmtviz import kinds
 from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor
 from rmtviz.errors import CannotRun, OrderUnknown
-from rmtviz.kinds import KINDS, PAIRS, Kind
+from rmtviz.kinds import ADAPTERS, KINDS, PAIRS, Kind
+from rmtviz.pairs import adapters, pair_kind, scale
+from rmtviz.pairs import alpha_at as alpha_at
 from rmtviz.pairs import factored_pairs as factored_pairs
 from rmtviz.pairs import holds as holds
 from rmtviz.pairs import natural as natural
-from rmtviz.pairs import pair_kind
 from rmtviz.pairs import suspected_pairs as suspected_pairs
 from rmtviz.pairs import told_kinds as told_kinds
 
@@ -34,7 +35,8 @@ class Layer:
 
     `part` is (index, of) where the layer is one of so many equal blocks of rows of the
     matrix that its tensor holds. `twins` are tensors with the same numbers as its first:
-    weights that are tied, and stay so.
+    weights that are tied, and stay so. `scale` is what the product of two tensors is
+    multiplied by: in a low-rank update W + s B A.
     """
 
     name: str
@@ -43,11 +45,17 @@ class Layer:
     shape: tuple[int, int]
     part: tuple[int, int] | None = None
     twins: tuple[str, ...] = ()
+    scale: float = 1.0
 
     @property
     def factored(self) -> bool:
         """Whether the layer is stored as two tensors."""
         return len(self.tensors) == 2
+
+    @property
+    def adapter(self) -> bool:
+        """Whether it is a low-rank update of another layer."""
+        return self.kind in ADAPTERS.values()
 
     @property
     def rule(self) -> Kind:
@@ -67,11 +75,15 @@ class Layer:
 
     def matrix(self, checkpoint: Checkpoint) -> NDArray[np.floating]:
         """Return the layer's matrix, in the numbers in which it is stored; a pair's in float64."""
-        held = [self.rule.to_matrix(checkpoint[name]) for name in self.tensors]
+        held = self.held(checkpoint)
         if not self.factored:
             return held[0][self.rows]
         first, second = (np.asarray(each, dtype=np.float64) for each in held)
-        return second @ first
+        return self.scale * (second @ first)
+
+    def held(self, checkpoint: Checkpoint) -> list[NDArray[np.floating]]:
+        """Return the matrices that the layer's tensors hold, the first one first."""
+        return [self.rule.to_matrix(checkpoint[name]) for name in self.tensors]
 
     def parameters(self, checkpoint: Checkpoint) -> int:
         """The number of stored weights, without the bias."""
@@ -114,10 +126,11 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     Convolutions go by their names, and before a chain of other layers. Where the shapes do
     not chain, or chain in several ways, the order is that of the names.
     """
-    pairs = factored_pairs(checkpoint)
+    pairs, updates = factored_pairs(checkpoint), adapters(checkpoint)
     layers = [_pair(checkpoint, name, *pair) for name, pair in pairs.items()]
+    layers += [_update(checkpoint, name, *pair) for name, pair in updates.items()]
     skipped = list(checkpoint.left_out)
-    taken = {name for pair in pairs.values() for name in pair}
+    taken = {name for pair in (*pairs.values(), *updates.values()) for name in pair}
     rest = {name: t for name, t in checkpoint.tensors.items() if name not in taken}
     others = _others(checkpoint)
     known = _kinds(checkpoint, {name: t for name, t in rest.items() if name not in others})
@@ -125,7 +138,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     outputs = [KINDS[kind].shape(rest[name].shape)[0] for name, kind in known.items()]
     ordered = {name: convolved[name] for name in sorted(convolved, key=natural)}
     groups = {**kinds.groups(ordered, outputs), **_groups(checkpoint)}
-    names = set(checkpoint.tensors) | set(pairs)
+    names = set(checkpoint.tensors) | set(pairs) | set(updates)
     for name, tensor in rest.items():
         kind = known.get(name)
         count = groups.get(name, 1) if name in convolved else 1
@@ -169,6 +182,7 @@ def _tied(
             *(twins.get(name, name) for name in layer.tensors),
             layer.kind,
             layer.part,
+            layer.name if layer.adapter else "",  # an update is nobody's twin
         )
         known = once.setdefault(key, layer)
         if known is not layer:
@@ -189,6 +203,13 @@ def _pair(checkpoint: Checkpoint, name: str, first: str, second: str) -> Layer:
     kind = pair_kind(checkpoint, first, second) or "linear"
     a, b = (KINDS[kind].shape(checkpoint.tensors[each].shape) for each in (first, second))
     return Layer(name, PAIRS[kind], (first, second), (b[0], a[1]))
+
+
+def _update(checkpoint: Checkpoint, name: str, first: str, second: str) -> Layer:
+    """Return the low-rank update that two tensors are."""
+    pair = _pair(checkpoint, name, first, second)
+    kind = ADAPTERS[pair_kind(checkpoint, first, second) or "linear"]
+    return replace(pair, kind=kind, scale=scale(checkpoint, first))
 
 
 def _blocks(

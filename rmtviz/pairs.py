@@ -1,10 +1,19 @@
 """Which two tensors are one layer, by what the checkpoint's own record says of its names."""
 
+import math
 import re
 from collections.abc import Mapping
 
+import numpy as np
+
 from rmtviz.checkpoint import Checkpoint, Tensor
-from rmtviz.kinds import KINDS, PAIRS
+from rmtviz.kinds import ADAPTERS, KINDS, PAIRS
+
+ADAPTER = re.compile(r"^(?P<stem>.*lora[._])(?P<word>A|down)(?P<end>(\.\w+)?(\.weight)?)$")
+"""The first tensor of a low-rank update; for embeddings its name is another."""
+
+SECOND = {"A": "B", "down": "up"}
+"""What the second tensor has in the place of the first one's word."""
 
 
 def told_kinds(checkpoint: Checkpoint) -> Mapping[str, str]:
@@ -29,6 +38,45 @@ def factored_pairs(checkpoint: Checkpoint) -> Mapping[str, tuple[str, str]]:
         if str(name) not in checkpoint and pair_kind(checkpoint, first, second):
             pairs[str(name)] = (first, second)
     return pairs
+
+
+def adapters(checkpoint: Checkpoint) -> Mapping[str, tuple[str, str]]:
+    """Return the pairs (A, B) of low-rank updates W + s B A, by their names as layers."""
+    pairs: dict[str, tuple[str, str]] = {}
+    for first in checkpoint.tensors:
+        if found := ADAPTER.match(first):
+            second = f"{found['stem']}{SECOND[found['word']]}{found['end']}"
+            if pair_kind(checkpoint, first, second) in ADAPTERS:
+                name = found["stem"].rstrip("._") + found["end"].removesuffix(".weight")
+                pairs[name] = (first, second)
+    return pairs
+
+
+def scale(checkpoint: Checkpoint, first: str) -> float:
+    """Return the scale s = α/r of an update where the file has its α, else 1."""
+    return _alpha(checkpoint, first)[1] / checkpoint.tensors[first].shape[0]
+
+
+def alpha_at(checkpoint: Checkpoint, first: str, rank: int) -> dict[str, Tensor]:
+    """Return the α, by its name, with which an update of this rank keeps its scale."""
+    name, _ = _alpha(checkpoint, first)
+    if name not in checkpoint:
+        return {}
+    old = checkpoint[name].astype(np.float64)
+    new = old * rank / checkpoint.tensors[first].shape[0]
+    return {name: Tensor.of(new.astype(checkpoint.tensors[name].dtype))}
+
+
+def _alpha(checkpoint: Checkpoint, first: str) -> tuple[str, float]:
+    """Return the name of the α beside an update, and α; the rank, where it is not there."""
+    found = ADAPTER.match(first)
+    stem = found["stem"].rstrip("._").removesuffix("lora") if found else ""
+    name, rank = f"{stem}alpha", float(checkpoint.tensors[first].shape[0])
+    tensor = checkpoint.tensors.get(name)
+    if tensor is None or tensor.size != 1 or not tensor.floating:
+        return "", rank
+    alpha = float(tensor.read().reshape(-1)[0])
+    return (name, alpha) if math.isfinite(alpha) and alpha > 0 else ("", rank)
 
 
 def pair_kind(checkpoint: Checkpoint, first: str, second: str) -> str | None:

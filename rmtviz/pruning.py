@@ -178,6 +178,9 @@ def plan(
 
 def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
     """Return a layer's factors: the slow part of a cut, the same for every rank."""
+    if layer.adapter:
+        first, second = (each.astype(np.float64) for each in layer.held(checkpoint))
+        return Factors.of_product(layer.scale * second, first)
     return Factors.of(layer.matrix(checkpoint).astype(np.float64))
 
 
@@ -215,7 +218,12 @@ def apply(
                 if name in tensors:
                     raise PlanRefused("name_taken", name=name, layer=cut.name)
             tensors.update(new)
-            factored = factored | {each.name} if cut.form == "factored" else factored - {each.name}
+            if each.adapter:
+                tensors |= layers.alpha_at(checkpoint, each.tensors[0], cut.rank_after)
+            elif cut.form == "factored":
+                factored |= {each.name}
+            else:
+                factored -= {each.name}
     pruned = replace(checkpoint, tensors=tensors)
     if factored or "factored" in checkpoint.about:
         pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
@@ -262,7 +270,9 @@ def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
     smaller = rank * (m + n) < m * n
     if rank == before and values is None:
         stored, after = "whole", layer.parameters
-    elif layer.layer.pairs and (form == "factored" or (form == "auto" and smaller)):
+    elif layer.layer.adapter or (
+        layer.layer.pairs and (form == "factored" or (form == "auto" and smaller))
+    ):
         stored, after = "factored", rank * (m + n)
     else:
         stored, after = "dense", m * n
@@ -290,11 +300,12 @@ def _stored(
     shape = rule.whole(*shapes) if layer.factored else shapes[0]
     if shape is None:
         raise PlanRefused("plan_layer", name=cut.name)
-    if cut.form == "factored":
+    if cut.form == "factored" or layer.adapter:
         pair = parts.pair(cut.rank_after, cut.values, cut.kept)
-        names = f"{stem}.0.weight", f"{stem}.1.weight"
+        names = (f"{stem}.0.weight", f"{stem}.1.weight") if not layer.adapter else layer.tensors
+        root = np.sqrt(layer.scale)
         new = {
-            name: Tensor.of(rule.from_matrix(matrix.astype(dtype), side))
+            name: Tensor.of(rule.from_matrix((matrix / root).astype(dtype), side))
             for name, matrix, side in zip(
                 names, pair, rule.pair(shape, cut.rank_after), strict=True
             )

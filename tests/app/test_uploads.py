@@ -221,3 +221,15 @@ def test_another_copy_of_the_weights_is_chosen_beside_the_network(visit, network
     visitor.choose_by_label(say("app.copy"), "weights")
     assert visitor.model == first
     assert visit().words.count(say("app.copy_plain")) == 0
+
+
+def test_an_update_is_shown_without_an_edge(visit, packed):
+    rng = np.random.default_rng(0)
+    pair = {
+        "x.lora_A.weight": rng.normal(size=(4, 40)),
+        "x.lora_B.weight": rng.normal(size=(50, 4)),
+    }
+    visitor = visit().upload("lora.safetensors", packed(pair))
+    assert visitor.errors == []
+    assert say("status.product", rank=4) in visitor.words
+    assert visitor.go("prune").errors == []
