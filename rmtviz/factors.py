@@ -116,7 +116,7 @@ class Factors:
         """
         left, upper = np.linalg.qr(outer)
         right, lower = np.linalg.qr(inner.T)
-        u, values, vt = np.linalg.svd(upper @ lower.T)
+        u, values, vt = np.linalg.svd(upper @ lower.T, full_matrices=False)
         return cls(left @ u, values, right @ vt.T)
 
     def truncated(

@@ -310,7 +310,7 @@ def _split(checkpoint: Checkpoint) -> tuple[list[Layer], list[Layer]]:
     Raises:
         CannotRun: layers of other kinds, or the channels do not follow each other.
     """
-    found, _ = layers.find(checkpoint)
+    found = layers.every(checkpoint)
     convolutions = [each for each in found if each.rule.window]
     linears = [each for each in found if not each.rule.window]
     plain = all(

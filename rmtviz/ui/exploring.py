@@ -296,7 +296,7 @@ def _size(about: Subject) -> dict[str, int]:
         "n": n,
         "layer": layer.parameters,
         "rank": min(layer.rank, about.most),
-        "pairs": layer.layer.part is None and layer.layer.rule.pairs,
+        "pairs": layer.layer.pairs,
         "rest": whole - saved - layer.parameters,
         "whole": whole,
     }
