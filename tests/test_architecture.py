@@ -39,8 +39,8 @@ FAMILIES = ("fits", "formats", "rules", "datasets", "networks", "figures", "less
 SHARED = {"formats": ("zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
-COMPOSED = {"fits": ("iterated", "dyson")}
-"""Members that are made of others: a fit around a fit."""
+COMPOSED = {"fits": ("iterated", "dyson"), "formats": ("__main__",)}
+"""Members that are made of others: a fit around a fit, a folder's own door."""
 
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),

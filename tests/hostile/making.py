@@ -11,8 +11,10 @@ import pickle
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import h5py
 import ml_dtypes
 import numpy as np
 import onnx
@@ -260,6 +262,46 @@ class Attributes:
         self.__dict__.update(attributes)
 
 
+def hdf5_file(arrays: Mapping[str, object], names: Mapping[str, str] | None = None) -> bytes:
+    """An HDF5 file of these datasets by path, and of groups with a name by attribute."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path, array in arrays.items():
+            file[path] = array
+        for path, name in (names or {}).items():
+            file.require_group(path).attrs["name"] = name
+    return buffer.getvalue()
+
+
+def gguf_text(text: str | bytes) -> bytes:
+    data = text if isinstance(text, bytes) else text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf_note(key: str, kind: int, value: bytes) -> bytes:
+    return gguf_text(key) + struct.pack("<I", kind) + value
+
+
+def gguf_tensor(
+    name: str = "w", shape: Sequence[int] = (2, 2), code: int = 0, offset: int = 0
+) -> bytes:
+    """An entry in the list of a GGUF file's tensors: four floats, unless told otherwise."""
+    sides = struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1])
+    return gguf_text(name) + sides + struct.pack("<IQ", code, offset)
+
+
+def gguf_file(
+    data: bytes,
+    *listed: bytes,
+    notes: Sequence[bytes] = (),
+    version: int = 3,
+    counts: tuple[int, int] | None = None,
+) -> bytes:
+    numbers = counts or (len(listed), len(notes))
+    head = b"GGUF" + struct.pack("<I2Q", version, *numbers) + b"".join((*notes, *listed))
+    return head + bytes(-len(head) % 32) + data
+
+
 def small_files() -> dict[str, bytes]:
     arrays = {
         "0.weight": np.arange(6, dtype="f4").reshape(2, 3),
@@ -279,7 +321,16 @@ def small_files() -> dict[str, bytes]:
     files["legacy"] = legacy_file({"w": torch.arange(6.0).reshape(2, 3), "n": np.ones(2)})
     files["pickle"] = pickle.dumps({"w": arrays["0.weight"]})
     files["pt2"] = pt2_file()
+    kernel = arrays["0.weight"]
+    files["hdf5"] = hdf5_file({"kernel": kernel})
+    files["keras"] = archive(Part("model.weights.h5", hdf5_file({"vars/0": kernel})))
+    name = gguf_note("general.name", 8, gguf_text("small"))
+    listed = [gguf_tensor(), gguf_tensor("q", (1, 32), 8, 32)]  # floats, and a block of Q8_0
+    block = np.float16(0.5).tobytes() + bytes(range(32))
+    files["gguf"] = gguf_file(FOUR.ljust(32, b"\0") + block, *listed, notes=[name])
     return files
 
 
 SMALL = small_files()
+BY_LIBRARY = ("hdf5", "keras")
+"""The small files that take a library some time to read."""

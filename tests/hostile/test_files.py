@@ -12,6 +12,7 @@ from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import FileRefused
 from tests.hostile.making import (
+    BY_LIBRARY,
     SMALL,
     WEIGHTS,
     Part,
@@ -36,8 +37,8 @@ class TestOtherFiles:
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n", "is_lfs"),
             (zlib.compress(b"x" * 99, wbits=31), "is_compressed"),
             (b"\x28\xb5\x2f\xfd\x04", "is_compressed"),
-            (b"\x89HDF\r\n\x1a\n" + bytes(99), "is_hdf5"),
-            (b"GGUF\3\0\0\0" + bytes(99), "is_gguf"),
+            (b"\x89HDF\r\n\x1a\n" + bytes(99), "hdf5_damaged"),
+            (b"GGUF\3\0\0\0" + bytes(99), "no_tensor"),
             (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x80", "onnx_damaged"),
             (b"sys_info" + bytes(249) + b"ustar\x0000" + bytes(99), "is_tar"),
             (b"\x89PNG\r\n\x1a\n", "is_image"),
@@ -98,7 +99,7 @@ class TestDamage:
     def test_changed_at_every_byte(self, title):
         content = SMALL[title]
         for position in range(len(content)):
-            for mask in (0x01, 0x80, 0xFF):
+            for mask in (0x01, 0x80, 0xFF)[: 1 if title in BY_LIBRARY else 3]:
                 changed = bytearray(content)
                 changed[position] ^= mask
                 outcome(bytes(changed))

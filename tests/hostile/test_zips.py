@@ -31,7 +31,7 @@ class TestArchives:
             (b"PK\3\4" + bytes(100), "file_cut"),
             (archive(), "is_zip"),
             (archive(Part("word/document.xml", b"<a/>")), "is_zip"),
-            (archive(Part("config.json", b"{}"), Part("model.weights.h5", b"")), "is_keras"),
+            (archive(Part("config.json", b"{}"), Part("model.weights.h5", b"")), "hdf5_damaged"),
             (archive(Part("m/archive_format", b"pt2")), "is_zip"),
         ]
         for content, key in cases:
