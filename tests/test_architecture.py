@@ -50,8 +50,8 @@ FAMILIES = (
 SHARED = {"formats": ("zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
-COMPOSED = {"fits": ("iterated", "dyson", "censored")}
-"""Members that are made of others: a fit around a fit."""
+COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}
+"""Members that are made of others: a fit around a fit, a folder's own door."""
 
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),

@@ -10,12 +10,12 @@ from rmtviz import formats
 from rmtviz.checkpoint import PLAIN
 from rmtviz.errors import RmtvizError
 from rmtviz.fits import METHODS
+from rmtviz.formats import Limits
 from rmtviz.rules import RULES
 from rmtviz.ui import copy_link, data, language, plans, session, widgets
 from rmtviz.ui.library import SAMPLES, Model, sample
 from rmtviz.words import say
 
-UPLOAD_MB = 200
 COPY_WIDTH = 220
 
 
@@ -135,7 +135,7 @@ def _upload(turn: int) -> None:
         say("app.file"),
         key=f"upload_{turn}",
         accept_multiple_files=True,
-        max_upload_size=UPLOAD_MB,
+        max_upload_size=-(-Limits.configured().upload_bytes // 10**6),
         label_visibility="collapsed",
     )
     st.code(say("app.open_code"), language="python")
@@ -153,7 +153,7 @@ def _upload(turn: int) -> None:
         contents[name] = file.getvalue()
         _drop(file.file_id)
     try:
-        model = session.library().add(formats.together(contents), progress=progress)
+        model = session.library().add(formats.together(contents, apart=True), progress=progress)
     except RmtvizError as problem:
         st.session_state["upload_problem"] = problem
     else:
