@@ -24,7 +24,7 @@ from rmtviz.rules import RULES
 from rmtviz.tradeoff import Curve
 from rmtviz.ui import data as visitors
 from rmtviz.ui import links, models, plans, running, session, spectrum_chart, widgets
-from rmtviz.ui.cutting import Reason
+from rmtviz.ui.judging import Reason
 from rmtviz.ui.library import INITIALS, Model
 from rmtviz.ui.running import Running
 from rmtviz.ui.spectrum_chart import shown
