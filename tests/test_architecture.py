@@ -25,7 +25,7 @@ LAYERS = (
     "pruning costs schedules",
     "datasets networks",
     "evaluation",
-    "tradeoff training lab trial verdict lessons",
+    "tradeoff training lab loops trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -55,7 +55,7 @@ COMPOSED = {"fits": ("iterated", "dyson", "censored")}
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.loops"),
 }
 """Who may import a heavy library."""
 
