@@ -17,7 +17,7 @@ from pathlib import Path
 from rmtviz import graphs
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats import _copies, _parametrised, _shards, unknown, wrappers
+from rmtviz.formats import _copies, _parametrised, _quantised, _shards, unknown, wrappers
 from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
 from rmtviz.formats.npz import NPZ
 from rmtviz.formats.onnx import ONNX
@@ -35,7 +35,7 @@ FORMATS: Mapping[str, Format] = {
 }
 """The formats that are read and written."""
 
-REBUILT = (_parametrised.recombined,)
+REBUILT = (_quantised.dequantised, _parametrised.recombined)
 """What makes weights of tensors that are not the weights themselves, in this order."""
 
 READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2}
