@@ -75,6 +75,12 @@ class LayerAnalysis:
         return self.spikes or 0 if self.fit.method.beside else 0
 
     @property
+    def rank(self) -> int:
+        """The rank as stored: at most p, and at most a factored layer's inner side."""
+        m, n = self.layer.shape
+        return min(m, n, self.parameters // (m + n)) if self.layer.factored else min(m, n)
+
+    @property
     def sigma(self) -> float | None:
         """The standard deviation of the noise's entries."""
         return self.bulk.sigma if self.bulk else None

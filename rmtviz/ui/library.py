@@ -21,10 +21,14 @@ from rmtviz.fits import Method
 from rmtviz.site import home
 from rmtviz.ui.memo import Memo
 
-SAMPLES = ("clean", "noisy", "untrained")
+SAMPLES = ("clean", "noisy", "untrained", "language")
 """The shipped demo networks, by the name that stands in the URL."""
 
-INITIALS: Mapping[str, str] = {"clean": "untrained", "noisy": "noisy.initial"}
+INITIALS: Mapping[str, str] = {
+    "clean": "untrained",
+    "noisy": "noisy.initial",
+    "language": "language.initial",
+}
 """Which shipped file holds a sample's weights before training."""
 
 EQUALISED = 2e10

@@ -1,4 +1,4 @@
-"""The model bar: which model is looked at, on every page; samples and uploads one click away."""
+"""The model bar, on every page: the network, the data, the plan; each one click from a change."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,13 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from rmtviz import formats
 from rmtviz.checkpoint import PLAIN
 from rmtviz.errors import RmtvizError
-from rmtviz.ui import session, widgets
+from rmtviz.fits import METHODS
+from rmtviz.formats import Limits
+from rmtviz.rules import RULES
+from rmtviz.ui import copy_link, data, language, plans, session, widgets
 from rmtviz.ui.library import SAMPLES, Model, sample
 from rmtviz.words import say
 
-UPLOAD_MB = 200
 COPY_WIDTH = 220
 
 
@@ -41,6 +43,15 @@ def bar() -> None:
             _upload(turn)
         if len(model.copies) > 1:
             _copies(model)
+        data.draw(model)
+        st.page_link(
+            widgets.page("prune"),
+            label=_plan(model),
+            icon=":material/content_cut:",
+            width="content",
+        )
+        copy_link.draw()
+        language.draw()
     if problem := st.session_state.pop("upload_problem", None):
         widgets.refusal(problem)
 
@@ -64,6 +75,25 @@ def title(model: Model) -> str:
     if model.key in SAMPLES:
         return say(f"app.sample_title.{model.key}")
     return widgets.plain(model.title)
+
+
+def source(model: Model) -> str:
+    """Return where a model's file is, as lines of Python name it."""
+    return f"assets/models/{model.key}.safetensors" if model.key in SAMPLES else model.title
+
+
+def _plan(model: Model) -> str:
+    """Return the plan in three words: what it would store."""
+    rule, method = widgets.standing(RULES, "rule"), widgets.standing(METHODS, "method")
+    own = plans.ranks(model.digest)
+
+    def share() -> float:
+        cuts = plans.standing(model.analysed(method), rule).cuts
+        saved = sum(cut.parameters_before - cut.parameters_after for cut in cuts)
+        return 1 - saved / (model.spectra.model.parameters or 1)
+
+    stored = model.memo(("stored", method, rule, tuple(sorted(own.items()))), share)
+    return say("app.plan_none") if stored == 1 else say("app.plan", stored=stored)
 
 
 def _copies(model: Model) -> None:
@@ -105,7 +135,7 @@ def _upload(turn: int) -> None:
         say("app.file"),
         key=f"upload_{turn}",
         accept_multiple_files=True,
-        max_upload_size=UPLOAD_MB,
+        max_upload_size=-(-Limits.configured().upload_bytes // 10**6),
         label_visibility="collapsed",
     )
     st.code(say("app.open_code"), language="python")
@@ -123,7 +153,7 @@ def _upload(turn: int) -> None:
         contents[name] = file.getvalue()
         _drop(file.file_id)
     try:
-        model = session.library().add(formats.together(contents), progress=progress)
+        model = session.library().add(formats.together(contents, apart=True), progress=progress)
     except RmtvizError as problem:
         st.session_state["upload_problem"] = problem
     else:

@@ -117,7 +117,7 @@ def test_the_product_is_decomposed_without_being_made(shape: tuple[int, int, int
     b, a = RNG.normal(size=(m, r)), RNG.normal(size=(r, n))
     expected = np.linalg.svd(-2.0 * b @ a, compute_uv=False)
     assert np.allclose(Spectrum.by_product(b, a, -2.0).values, expected)
-    parts = Factors.of_product(b, a)
+    parts = Factors.of_pair(a, b)
     assert np.allclose((parts.left * parts.values) @ parts.right.T, b @ a)
     assert np.allclose(parts.left.T @ parts.left, np.eye(len(parts.values)))
 
