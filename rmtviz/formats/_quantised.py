@@ -43,7 +43,7 @@ def dequantised(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[Skipped, ...
     for name, codes in tensors.items():
         if name.rpartition(".")[2] in PACKED or f"{name}.absmax" in tensors:
             del made[name]
-            left.append(Skipped(name, codes.shape, codes.dtype.name, "packed"))
+            left.append(Skipped(name, codes.shape, codes.dtype.name, "codes"))
         elif _coded(codes):
             scale, *zero = (next(_beside(tensors, name, names), "") for names in (SCALES, ZEROS))
             used = [each for each in (scale, *zero) if each]

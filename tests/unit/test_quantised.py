@@ -110,7 +110,7 @@ def test_codes_without_a_scale_that_fits_are_listed_and_not_analysed(arrays: dic
 def test_packed_codes_are_listed_as_such(arrays: dict) -> None:
     found = analyze(read({**arrays, "a.scales": GRID[0]}))
     assert found.layers == ()
-    assert "packed" in {item.reason for item in found.skipped}
+    assert "codes" in {item.reason for item in found.skipped}
 
 
 @pytest.mark.parametrize("name", COARSE)
