@@ -164,7 +164,7 @@ def made(piece: Workpiece, one: Outcome) -> Try:
 
 
 def channels(piece: Workpiece) -> Iterator[Try]:
-    """Yield channel pruning by Torch-Pruning: the channels of least norm, over all layers."""
+    """Yield channel pruning by Torch-Pruning: the channels of least norm in each layer."""
     whole = evaluation.evaluate(piece.network, piece.selection)
     for ratio in RATIOS:
         stages = modules(piece)
@@ -176,7 +176,6 @@ def channels(piece: Workpiece) -> Iterator[Try]:
             example,
             importance=torch_pruning.importance.MagnitudeImportance(p=2),
             pruning_ratio=ratio,
-            global_pruning=True,
             ignored_layers=[stages[-1]],
         )
         pruner.step()

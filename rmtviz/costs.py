@@ -26,7 +26,7 @@ class Size:
         """Count a checkpoint; `places` are the output places of layers by name."""
         found = [x for x in layers.find(checkpoint)[0] if x.kind != "embedding"]
         known = places or {}
-        macs = sum(x.parameters(checkpoint) * known.get(x.name, 1) for x in found)
+        macs = sum(x.uses * x.parameters(checkpoint) * known.get(x.name, 1) for x in found)
         placeless = any(x.rule.window and x.name not in known for x in found)
         return cls(checkpoint.parameters, checkpoint.bytes, macs, placeless)
 

@@ -107,6 +107,18 @@ class Factors:
         shift: Array = self.left @ carried
         return shift
 
+    @classmethod
+    def of_pair(cls, inner: Array, outer: Array) -> "Factors":
+        """Decompose the product outer · inner (m × r by r × n) through its r × r core.
+
+        With thin QR of both, W = Q₁ (R₁ R₂ᵀ) Q₂ᵀ: the r values of the core are those of W that
+        are not zero, and no m × n matrix is made.
+        """
+        left, upper = np.linalg.qr(outer)
+        right, lower = np.linalg.qr(inner.T)
+        u, values, vt = np.linalg.svd(upper @ lower.T, full_matrices=False)
+        return cls(left @ u, values, right @ vt.T)
+
     def truncated(
         self,
         rank: int,

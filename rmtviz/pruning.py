@@ -85,6 +85,9 @@ def plan(
 
 def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
     """Return a layer's factors: the slow part of a cut, the same for every rank."""
+    if layer.adapter:
+        first, second = (each.astype(np.float64) for each in layer.held(checkpoint))
+        return Factors.of_pair(first, layer.scale * second)
     return Factors.of(layer.matrix(checkpoint).astype(np.float64))
 
 
@@ -110,22 +113,28 @@ def apply(
         if cut.form == "whole":
             continue
         layer = found.get(cut.name)
-        if layer is None or (layer.part and cut.form == "factored"):
+        if layer is None or (cut.form == "factored" and not layer.pairs):
             raise PlanRefused("plan_layer", name=cut.name)
         parts = _parts(checkpoint, plan, layer, known or {})
-        old = {name: tensors.pop(name) for name in layer.tensors}
-        bias = None if layer.part else layers.bias(checkpoint, layer)
-        held = None if bias is None else tensors.pop(bias)
-        new, bias = _stored(layer, parts, cut, old)
-        kinds = _kinds_after(kinds, layer, new)
-        if held is not None:
-            new[bias] = _shifted(held, parts.shift(cut.rank_after, cut.kept))
-        for name in new:
-            if name in tensors:
-                raise PlanRefused("name_taken", name=name, layer=cut.name)
-        tensors.update(new)
-        changed += [name for name in new if name != bias]
-        factored = factored | {cut.name} if cut.form == "factored" else factored - {cut.name}
+        for each in (layer, *layer.tied()):
+            old = {name: tensors.pop(name) for name in each.tensors}
+            bias = None if each.part else layers.bias(checkpoint, each)
+            held = None if bias is None else tensors.pop(bias)
+            new, bias = _stored(each, parts, cut, old)
+            kinds = _kinds_after(kinds, each, new)
+            if held is not None:
+                new[bias] = _shifted(held, parts.shift(cut.rank_after, cut.kept))
+            for name in new:
+                if name in tensors:
+                    raise PlanRefused("name_taken", name=name, layer=cut.name)
+            tensors.update(new)
+            changed += [name for name in new if name != bias]
+            if each.adapter:
+                tensors |= layers.alpha_at(checkpoint, each.tensors[0], cut.rank_after)
+            elif cut.form == "factored":
+                factored |= {each.name}
+            else:
+                factored -= {each.name}
     pruned = replace(checkpoint, tensors=tensors)
     if plan.density < 1:
         pruned = sparse.largest(pruned, changed, plan.density)
@@ -158,24 +167,18 @@ def error(
     return float(np.sqrt(left @ left / energy)) if energy else 0.0
 
 
-def rank_of(layer: LayerAnalysis) -> int:
-    """Return the layer's rank as stored: at most p, and at most a factored layer's inner side."""
-    m, n = layer.layer.shape
-    inner = layer.parameters // (m + n) if layer.layer.factored else n
-    return min(m, n, inner)
-
-
 def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
-    before, (m, n) = rank_of(layer), layer.layer.shape
+    before, (m, n) = layer.rank, layer.layer.shape
     places = range(keep.rank) if keep.kept is None else keep.kept
     rank = sum(place < before for place in places)  # a factored layer has no more
     values = None if keep.values is None else keep.values[:rank]
     kept = None if keep.kept is None or rank == before else keep.kept[:rank]
     smaller = rank * (m + n) < m * n
-    whole = layer.layer.part is None and layer.layer.rule.pairs
     if rank == before and values is None:
         stored, after = "whole", layer.parameters
-    elif whole and (form == "factored" or (form == "auto" and smaller)):
+    elif layer.layer.adapter or (
+        layer.layer.pairs and (form == "factored" or (form == "auto" and smaller))
+    ):
         stored, after = "factored", rank * (m + n)
     else:
         stored, after = "dense", m * n
@@ -222,11 +225,12 @@ def _stored(
     shape = rule.whole(*shapes) if layer.factored else shapes[0]
     if shape is None:
         raise PlanRefused("plan_layer", name=cut.name)
-    if cut.form == "factored":
+    if cut.form == "factored" or layer.adapter:
         pair = parts.pair(cut.rank_after, cut.values, cut.kept)
-        names = f"{stem}.0.weight", f"{stem}.1.weight"
+        names = (f"{stem}.0.weight", f"{stem}.1.weight") if not layer.adapter else layer.tensors
+        root = np.sqrt(layer.scale)
         new = {
-            name: Tensor.of(rule.from_matrix(matrix.astype(dtype), side))
+            name: Tensor.of(rule.from_matrix((matrix / root).astype(dtype), side))
             for name, matrix, side in zip(
                 names, pair, rule.pair(shape, cut.rank_after), strict=True
             )

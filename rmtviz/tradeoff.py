@@ -54,6 +54,7 @@ class Curve:
     split: str
     samples: int
     points: tuple[Point, ...]
+    unit: str = "images"
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -125,7 +126,7 @@ def growing(network: Runner, index: int, factors: Factors, samples: Samples) -> 
     name = network.layers[index].name
     while True:
         found = tuple(points[rank] for rank in sorted(points))
-        yield Curve(name, samples.name, len(samples), found)
+        yield Curve(name, samples.name, len(samples), found, samples.unit)
         rank = waiting.pop(0) if waiting else following(found)
         if rank is None:
             return

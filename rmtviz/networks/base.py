@@ -31,6 +31,9 @@ Given the mean and standard deviation of x/255 and the 255: `unit` is x/255, `st
 (x/255 − mean)/std, `symmetric` is (x/255 − ½)/½, `raw` is x.
 """
 
+TOKENS = "tokens"
+"""What stands for a way of `INPUTS` where a network reads text: a token is looked up as it is."""
+
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -52,7 +55,7 @@ class Runner(Protocol):
     """A network that runs, never changed.
 
     `layers` are the checkpoint's, in order; `places` says of those that are applied at more
-    than one place of a sample, at how many; `inputs` is a key of `INPUTS`.
+    than one place for one answer, at how many; `inputs` is a key of `INPUTS`, or `TOKENS`.
     """
 
     @property
@@ -75,7 +78,10 @@ class Runner(Protocol):
         """Refuse a dataset whose samples or classes are not the network's: `DataRefused`."""
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the outputs (N, classes) for samples (N, pixels)."""
+        """Return the outputs (N, classes) for samples (N, pixels).
+
+        Of text there is one answer at each place: (N · pixels, classes), window by window.
+        """
 
 
 @runtime_checkable
@@ -239,6 +245,8 @@ def fits(network: Runner, dataset: Dataset) -> None:
     Raises:
         DataRefused: names both numbers.
     """
+    if dataset.text != (network.inputs == TOKENS):
+        raise DataRefused("data_text" if dataset.text else "data_no_text", dataset=dataset.name)
     same("data_pixels", dataset.name, dataset.pixels, network.width)
     same("data_classes", dataset.name, dataset.outputs, network.outputs)
 

@@ -22,7 +22,7 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.layers import Layer
-from rmtviz.networks._choosing import SLACK, TIE, best, recorded, score, surely
+from rmtviz.networks._choosing import SLACK, TIE, best, losses, recorded, score, surely
 from rmtviz.networks._inputs import multiplied
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
@@ -31,8 +31,9 @@ from rmtviz.networks.base import ACTIVATIONS, HOLDERS, INPUTS, Choice, fits, one
 BATCH = 500
 """Images that go through a network at once."""
 
-ROUNDS = ((100, 64), (300, 24), (1_000, 0))
-"""Images that the choices are tried on, and how many of the choices go on to the next round."""
+ROUNDS = ((32, 6, 16), (128, 3, 8), (400, 3, 4), (1_000, 3, 4))
+"""Images that the choices are tried on, how many layouts go on to the next round, and with how
+many activations and scalings of the inputs each."""
 
 MOST = 64
 """More layouts that fit than these are not tried: somebody must say which it is."""
@@ -244,26 +245,35 @@ def detect(
     if len(choices) == 1:
         return choices[0]
     samples = dataset.split("selection", foreign=foreign)
-    for count, kept in ROUNDS:
+    for count, forms_kept, ways_kept in ROUNDS:
         some = samples.first(count)
         scores = dict(_scores(checkpoint, choices, some))
-        ranked = sorted(choices, key=lambda choice: (-scores[choice][0], scores[choice][1]))
-        choices = ranked[:kept] if kept else ranked
+        right = max(found for found, _ in scores.values())
+        if right * dataset.outputs < 2 * len(some):
+            raise CannotRun("layout_poor", share=right / len(some), samples=len(some))
+        choices = _foremost(scores, forms_kept, ways_kept)
     chosen = _plainest(best(scores, SLACK), scores)
     right = scores[chosen][0]
-    if right * dataset.outputs < 2 * len(some):
-        raise CannotRun("layout_poor", share=right / len(some), samples=len(some))
     rivals = {choice.layout: choice for choice in reversed(choices) if _near(scores[choice], right)}
+    rivals.pop(chosen.layout, None)
+    own = losses(chosen(checkpoint), samples) if rivals else None
     alike = [
-        str(rival.layout)
-        for rival in rivals.values()
-        if rival.layout != chosen.layout
-        and not surely(chosen(checkpoint), rival(checkpoint), samples)
+        layout
+        for layout, rival in rivals.items()
+        if own is not None and not surely(own, losses(rival(checkpoint), samples))
     ]
     if alike:
         names = " ".join(sorted([chosen.layout, *alike]))
         raise CannotRun("layout_alike", layouts=names, samples=len(samples))
     return chosen
+
+
+def _foremost(scores: Mapping[CNN, tuple[int, float]], forms: int, ways: int) -> list[CNN]:
+    """Return the best choices: of so many layouts, each with so many ways to run it."""
+    by_layout: dict[str, list[CNN]] = {}
+    for choice in sorted(scores, key=lambda choice: (-scores[choice][0], scores[choice][1])):
+        by_layout.setdefault(choice.layout, []).append(choice)
+    return [choice for some in list(by_layout.values())[:forms] for choice in some[:ways]]
 
 
 def _plainest(chosen: CNN, scores: Mapping[CNN, tuple[int, float]]) -> CNN:
@@ -300,7 +310,7 @@ def _split(checkpoint: Checkpoint) -> tuple[list[Layer], list[Layer]]:
     Raises:
         CannotRun: layers of other kinds, or the channels do not follow each other.
     """
-    found, _ = layers.find(checkpoint)
+    found = layers.every(checkpoint)
     convolutions = [each for each in found if each.rule.window]
     linears = [each for each in found if not each.rule.window]
     plain = all(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rmtviz.rules.base import Keep, Rule
+from rmtviz.rules.bulk_share import BulkShare
 from rmtviz.rules.energy import EnergyShare
 from rmtviz.rules.fixed_rank import FixedRank
 from rmtviz.rules.noise_edge import NoiseEdge
@@ -19,6 +20,7 @@ RULES: Mapping[str, type[Rule]] = {
     "shrinkage": Shrinkage,
     "screenot": ScreeNOT,
     "two-sided": TwoSided,
+    "bulk-share": BulkShare,
     "energy": EnergyShare,
     "rank": FixedRank,
     "off": Off,
@@ -30,6 +32,7 @@ CONTROLS: Mapping[str, type[Rule]] = {"random": RandomDirections}
 __all__ = [
     "CONTROLS",
     "RULES",
+    "BulkShare",
     "EnergyShare",
     "FixedRank",
     "Keep",

@@ -105,9 +105,11 @@ def _upload() -> None:
 
 def entering(run: "Running") -> str:
     """Return in words how a sample enters the network."""
+    count = len(run.samples("selection"))
+    if run.dataset.text:
+        return say("prune.data_enter_text", samples=count, context=run.dataset.pixels)
     centre, scale = run.entering
     form = " × ".join(str(side) for side in run.dataset.image_shape if side != 1)
-    count = len(run.samples("selection"))
     return say("prune.data_enter", samples=count, form=form, centre=centre, scale=scale)
 
 

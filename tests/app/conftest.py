@@ -16,7 +16,7 @@ import safetensors.numpy
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from rmtviz.ui import jobs
+from rmtviz.ui import exploring, jobs
 from rmtviz.words import catalogue, say
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +142,7 @@ def _plain(value: Any) -> Any:
 def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs go to a folder of this test, and none outlives it."""
     monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path))
+    monkeypatch.setattr(exploring, "PATIENCE", PATIENCE)  # no page goes on without its numbers
     (tmp_path / "runs").mkdir()
     jobs.registry.cache_clear()
     yield
