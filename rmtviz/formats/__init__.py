@@ -15,9 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from rmtviz import graphs
-from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats import _rehearsal, _shards, unknown, wrappers
+from rmtviz.formats import (
+    _copies,
+    _parametrised,
+    _quantised,
+    _rehearsal,
+    _shards,
+    unknown,
+    wrappers,
+)
 from rmtviz.formats.base import Contents, Format, Limits, Source, short, whole
 from rmtviz.formats.gguf import GGUF
 from rmtviz.formats.keras import KERAS
@@ -36,6 +44,9 @@ FORMATS: Mapping[str, Format] = {
     "onnx": ONNX,
 }
 """The formats that are read and written."""
+
+REBUILT = (_quantised.dequantised, _parametrised.recombined)
+"""What makes weights of tensors that are not the weights themselves, in this order."""
 
 READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2, "keras": KERAS, "gguf": GGUF}
 """The formats that are read."""
@@ -124,16 +135,24 @@ def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) ->
             tree, file.name, label, contents.metadata, contents.left_out, graph=contents.graph
         )
         return graphs.described(found)
-    tensors, left_out = wrappers.unwrap(file, contents, limits)
+    tensors, left_out, beside = wrappers.unwrap(file, contents, limits)
+    tensors, copies = _copies.split(tensors, beside)
+    named = {item.name for item in left_out}
+    left_out += tuple(Skipped(name, (), "dict", "copy") for name in copies if name not in named)
     for text in _texts(tensors, contents.metadata):
         if text != whole(text):
             raise file.refuse("name_broken", name=short(text))
-    effort = sum(getattr(tensor.load, "effort", 0) for tensor in tensors.values())
+    places = {id(it): it.load for held in (tensors, *copies.values()) for it in held.values()}
+    effort = sum(getattr(place, "effort", 0) for place in places.values())
     most = limits.growth * file.length + limits.spare
     if effort > most:
         raise file.refuse("limit_growth", size=effort, length=file.length, limit=most)
+    for rebuilt in REBUILT:
+        tensors, parts = rebuilt(tensors)
+        left_out += parts
+        copies = {name: rebuilt(copy)[0] for name, copy in copies.items()}
     listed = tuple(replace(skipped, name=whole(skipped.name)) for skipped in left_out)
-    return Checkpoint(tensors, file.name, label, contents.metadata, listed)
+    return Checkpoint(tensors, file.name, label, contents.metadata, listed, copies=copies)
 
 
 def _texts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[str]:

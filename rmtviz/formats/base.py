@@ -10,7 +10,7 @@ import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
+from rmtviz.checkpoint import GLANCE, Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption, FileRefused
 
 LARGEST = 2**40
@@ -212,6 +212,15 @@ class Place:
         view = np.ndarray(self.shape, self.dtype, data, strides=steps)
         return np.require(view.astype(native, copy=False), requirements=["C", "A"])
 
+    def start(self) -> NDArray[Any]:
+        """Return the first elements of the last side, the others unread and nothing verified."""
+        sides = [1] * (len(self.shape) - 1) + [min(side, GLANCE) for side in self.shape[-1:]]
+        some = replace(self, shape=tuple(sides))
+        end = self.offset + some.span * self.dtype.itemsize
+        if some.effort > end:  # of something packed the beginning alone is cheaper
+            some = replace(some, blob=Source.of(self.blob.head(end)))
+        return some()
+
     @property
     def span(self) -> int:
         """The number of elements from the first to the last, both included."""
@@ -222,6 +231,21 @@ class Place:
         """The bytes that loading makes."""
         itemsize = self.dtype.itemsize
         return max(math.prod(self.shape) * itemsize, self.blob.effort(self.span * itemsize))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Combined:
+    """How to load a tensor that is made of others: computed from them in float64."""
+
+    rule: Callable[..., NDArray[np.float64]]
+    parts: tuple[Tensor, ...]
+    dtype: np.dtype
+
+    def __call__(self) -> NDArray[Any]:
+        """Return the numbers; what divides by zero is not finite."""
+        with np.errstate(all="ignore"):
+            made = self.rule(*(part.read().astype(np.float64) for part in self.parts))
+            return made.astype(self.dtype)
 
 
 @dataclass(frozen=True, slots=True)

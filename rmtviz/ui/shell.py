@@ -11,10 +11,12 @@ import streamlit as st
 from rmtviz.errors import RmtvizError
 from rmtviz.lessons import tracy_widom
 from rmtviz.site import home
-from rmtviz.ui import links, models, widgets
+from rmtviz.tokens import MODES
+from rmtviz.ui import language, links, models, session, widgets
 from rmtviz.words import say
 
 PAGES = {
+    "home": ":material/home:",
     "explore": ":material/query_stats:",
     "prune": ":material/content_cut:",
     "train": ":material/model_training:",
@@ -27,6 +29,7 @@ log = logging.getLogger("rmtviz")
 
 def run() -> None:
     """Draw the page that the visitor asked for."""
+    language.listen()
     st.set_page_config(
         page_title=say("app.name"), page_icon=str(home() / "assets" / "logo.png"), layout="wide"
     )
@@ -43,10 +46,21 @@ def run() -> None:
         ],
         position="top",
     )
-    if not links.bare():
-        models.bar()
-    page.run()
+    _legible()
+    links.arrive(page.url_path)
+    try:
+        if not links.bare():
+            models.bar()
+        page.run()
+    finally:
+        links.leave(page.url_path)
     warm()
+
+
+def _legible() -> None:
+    """Give filled buttons the text of `tokens`: Streamlit's own is white on any ground."""
+    colour = MODES[session.mode()].on_accent
+    st.html(f"<style>[data-testid=stBaseButton-primary] {{ color: {colour} }}</style>")
 
 
 def failed(error: Exception) -> None:

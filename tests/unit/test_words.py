@@ -12,7 +12,7 @@ import pytest
 from rmtviz import errors, knobs
 from rmtviz.errors import RmtvizError
 from rmtviz.fits import METHODS, Law, Status
-from rmtviz.words import catalogue, say
+from rmtviz.words import LANGUAGES, ask, catalogue, language, say, speaking
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
@@ -51,15 +51,16 @@ def calls_in(source: str, path: str) -> Iterator[Call]:
         if not (isinstance(node, ast.Call) and node.args):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        if name != "say" and name not in REFUSES:
+        if name not in ("say", "partly") and name not in REFUSES:
             continue
         keywords = [each.arg for each in node.keywords]
         if len(node.args) > 1 or isinstance(node.args[0], ast.Starred):
             continue
-        given = None if None in keywords else frozenset(map(str, keywords))
+        open_ = None in keywords or name == "partly"
+        given = None if open_ else frozenset(map(str, keywords))
         if given is not None and name == "refuse":
             given |= {"source"}
-        yield Call(f"{path}:{node.lineno}", patterns(node.args[0]), given, name != "say")
+        yield Call(f"{path}:{node.lineno}", patterns(node.args[0]), given, name in REFUSES)
 
 
 def all_calls() -> list[Call]:
@@ -90,6 +91,12 @@ def fields(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
 
 
+def forms(sentence: str) -> set[tuple[str, str]]:
+    """The kinds of number that a sentence's fields are written as, such as ("share", "%")."""
+    parts = [part for part in string.Formatter().parse(sentence) if part[1] is not None]
+    return {(str(name), (form or "s")[-1]) for _, name, form, _ in parts}
+
+
 def test_every_key_in_the_source_has_its_sentence_and_its_values() -> None:
     calls = all_calls()
     assert sum(bool(call.keys) for call in calls) > 100
@@ -115,6 +122,34 @@ def test_the_scan_sees_what_it_should(source: str, complaint: str | None) -> Non
     found = list(complaints(list(calls_in(source, "x.py")), dict(catalogue())))
     assert bool(found) == bool(complaint)
     assert complaint is None or complaint in found[0]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_has_every_sentence_with_its_fields(code: str) -> None:
+    english, other = catalogue("en"), catalogue(code)
+    assert set(english) ^ set(other) == set()
+    assert [key for key in english if fields(english[key]) != fields(other[key])] == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_fills_its_fields_alike(code: str) -> None:
+    """The same field is a number with the same form, so that no translation breaks a page."""
+    for key, sentence in catalogue("en").items():
+        assert forms(catalogue(code)[key]) == forms(sentence), key
+
+
+def test_the_language_is_asked_for_and_may_be_set_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rmtviz.words.LANGUAGES", {"en": "", "xx": ""})
+    monkeypatch.setattr("rmtviz.words._asked", lambda: None)
+    assert language() == "en"
+    with speaking("xx"):
+        assert language() == "xx"
+    ask(lambda: "xx")
+    assert language() == "xx"
+    ask(lambda: "klingon")
+    assert language() == "en"
 
 
 def test_every_error_says_what_and_what_to_do() -> None:
