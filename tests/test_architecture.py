@@ -25,7 +25,7 @@ LAYERS = (
     "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff ablation workpiece frontier budget",
+    "whitening tradeoff ablation ranking workpiece frontier budget",
     "training finetuning lab loops trial verdict lessons",
     "figures",
     "report",
