@@ -32,6 +32,9 @@ def load(network: Any, folder: str | Path) -> Any:
         if record.get("kinds", {}).get(names[0]) == "transposed":  # GPT-2 has its inputs first
             weights |= {each: weights[each].T.contiguous() for each in names}
         first, second = (weights[each] for each in names)
+        if isinstance(old, nn.Embedding):  # a table that is looked up stays one
+            weights[f"{name}.weight"] = weights.pop(names[1]) @ weights.pop(names[0])
+            continue
         like: dict[str, Any] = {"device": old.weight.device, "dtype": old.weight.dtype}
         last: dict[str, Any] = {**like, "bias": f"{name}.1.bias" in weights}
         if first.ndim == 2:
