@@ -77,7 +77,7 @@ def evaluate(network: Runner, samples: Samples) -> Evaluation:
         split=samples.name,
         samples=len(samples),
         accuracy=float((predictions == samples.labels).mean()),
-        loss=_cross_entropy(logits, samples.labels),
+        loss=float(cross_entropies(logits, samples.labels).mean()),
         predictions=predictions,
         never_predicted=tuple(sorted({*range(samples.classes)} - {*predictions.tolist()})),
         activation=network.activation,
@@ -167,6 +167,14 @@ def latencies(
     }
 
 
+def cross_entropies(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return −log softmax(logits) at the labels, of each sample: (N, classes), (N,) to (N,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    found: NDArray[np.float64] = np.log(np.exp(shifted).sum(axis=1)) - own
+    return found
+
+
 def output_error(before: Runner, after: Runner, inputs: NDArray[Any]) -> float:
     """Return how far a cut moves a network's outputs: ‖f'(x) − f(x)‖ / ‖f(x)‖ over all inputs.
 
@@ -202,10 +210,3 @@ def _design(right: NDArray[np.bool_], images: int) -> float:
         return 1.0
     between = float(right.reshape(images, -1).mean(axis=1).std(ddof=1)) / math.sqrt(images)
     return between / math.sqrt(share * (1 - share) / len(right))
-
-
-def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the mean of −log softmax(logits) at the labels: logits (N, classes), labels (N,)."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
-    return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())

@@ -88,7 +88,7 @@ def table(result: Any) -> str:
                 name=short(item.name),
                 shape="×".join(map(str, item.shape)) or "–",
                 dtype=item.dtype,
-                reason=say(f"skipped.{item.reason}"),
+                reason=item.why,
             )
             for item in result.skipped
         ]

@@ -14,7 +14,18 @@ from rmtviz.datasets import Dataset
 from rmtviz.errors import CannotRun, DataRefused
 from rmtviz.networks import cnn, mlp, transformer
 from rmtviz.networks._choosing import SLACK, best, recorded, score
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, TOKENS, Choice, Network, Runner, one_thread
+from rmtviz.networks.base import (
+    ACTIVATIONS,
+    HOLDERS,
+    INPUTS,
+    TOKENS,
+    Choice,
+    Network,
+    Runner,
+    Transparent,
+    Tunable,
+    one_thread,
+)
 from rmtviz.networks.cnn import CNN
 from rmtviz.networks.mlp import DETECTED_ON, MLP
 from rmtviz.networks.onnx import ONNX
@@ -35,6 +46,7 @@ guessing reads a tenth of the digits offered, what learnt other digits up to a t
 __all__ = [
     "ACTIVATIONS",
     "CNN",
+    "HOLDERS",
     "INPUTS",
     "MLP",
     "NETWORKS",
@@ -44,6 +56,8 @@ __all__ = [
     "Network",
     "Runner",
     "Transformer",
+    "Transparent",
+    "Tunable",
     "blind",
     "detect",
     "match",

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -47,6 +47,10 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
 """What runs between the layers, by name, each with torch's defaults."""
 
 
+HOLDERS = (nn.Linear, nn.Conv2d, nn.Sequential)
+"""What a layer is among the stages of a network: a Sequential is a factored one."""
+
+
 class Runner(Protocol):
     """A network that runs, never changed.
 
@@ -78,6 +82,30 @@ class Runner(Protocol):
 
         Of text there is one answer at each place: (N · pixels, classes), window by window.
         """
+
+
+@runtime_checkable
+class Transparent(Protocol):
+    """A `Runner` that shows what its layers are given."""
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what the matrix of layer number `index` multiplies (places, columns), in batches.
+
+        For samples (N, pixels), at all places where the layer is applied.
+        """
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A `Runner` whose layers are stages, in order, that can be trained further."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def stages(self) -> nn.Sequential: ...
+
+    def enter(self, images: torch.Tensor) -> torch.Tensor:
+        """Return levels (N, pixels) as the first stage takes them, in float32."""
 
 
 class Choice(Protocol):
@@ -162,6 +190,11 @@ class Network:
         same("data_pixels", "images", images.shape[1], self.width)
         part = self.stages[: 2 * upto]
         return self._batches(images, lambda batch: part(self.enter(batch)))
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what layer number `index` is given (N, columns), in batches."""
+        for start in range(0, len(images), BATCH):
+            yield self.hidden(images[start : start + BATCH], index)
 
     def rest(self, outputs: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         """Return the logits from what layer number `index` gives (N, rows), bias included."""

@@ -23,9 +23,10 @@ from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.layers import Layer
 from rmtviz.networks._choosing import SLACK, TIE, best, losses, recorded, score, surely
+from rmtviz.networks._inputs import multiplied
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
+from rmtviz.networks.base import ACTIVATIONS, HOLDERS, INPUTS, Choice, fits, one_thread, same
 
 BATCH = 500
 """Images that go through a network at once."""
@@ -59,7 +60,7 @@ class ImageNetwork:
     outputs: int
     places: Mapping[str, int]
     origin: tuple[Checkpoint, Choice]
-    module: nn.Module = field(repr=False)
+    stages: nn.Sequential = field(repr=False)
 
     @property
     def width(self) -> int:
@@ -81,13 +82,27 @@ class ImageNetwork:
             DataRefused: the images have another number of pixels.
         """
         same("data_pixels", "images", images.shape[1], self.width)
-        parts = []
         with one_thread(), torch.inference_mode():
-            for start in range(0, max(1, len(images)), BATCH):
-                batch = torch.tensor(images[start : start + BATCH]).to(torch.float32)
-                entered = (batch - self.centre) / self.scale
-                parts.append(self.module(entered.view(-1, *self.image)).numpy())
+            parts = [self.stages(batch).numpy() for batch in self._entered(images)]
         return np.concatenate(parts)
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
+        stages = list(self.stages)
+        place = [i for i, stage in enumerate(stages) if isinstance(stage, HOLDERS)][index]
+        before = nn.Sequential(*stages[:place])
+        for batch in self._entered(images):
+            with one_thread(), torch.inference_mode():
+                yield multiplied(stages[place], before(batch)).numpy()
+
+    def enter(self, images: torch.Tensor) -> torch.Tensor:
+        """Return grey levels (N, pixels) as pictures (N, channels, height, width) that enter."""
+        entered = (images.to(torch.float32) - self.centre) / self.scale
+        return entered.view(-1, *self.image)
+
+    def _entered(self, images: NDArray[Any]) -> Iterator[torch.Tensor]:
+        for start in range(0, max(1, len(images)), BATCH):
+            yield self.enter(torch.tensor(images[start : start + BATCH]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +310,7 @@ def _split(checkpoint: Checkpoint) -> tuple[list[Layer], list[Layer]]:
     Raises:
         CannotRun: layers of other kinds, or the channels do not follow each other.
     """
-    found, _ = layers.find(checkpoint)
+    found = layers.every(checkpoint)
     convolutions = [each for each in found if each.rule.window]
     linears = [each for each in found if not each.rule.window]
     plain = all(

@@ -7,13 +7,14 @@ the current plan of the other layers. A rank that was let go is computed again, 
 import base64
 import functools
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from rmtviz import pruning, verdict
+from rmtviz.ablation import Ablation
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import CannotRun, DataRefused, ExtraMissing
 from rmtviz.evaluation import Evaluation
@@ -22,15 +23,15 @@ from rmtviz.pruning import PruningPlan
 from rmtviz.rules import RULES
 from rmtviz.tradeoff import Curve
 from rmtviz.ui import data as visitors
-from rmtviz.ui import models, plans, running, session, spectrum_chart, widgets
-from rmtviz.ui.cutting import Reason
-from rmtviz.ui.library import INITIALS, SAMPLES, Model
+from rmtviz.ui import links, models, plans, running, session, spectrum_chart, widgets
+from rmtviz.ui.judging import Reason
+from rmtviz.ui.library import INITIALS, Model
 from rmtviz.ui.running import Running
 from rmtviz.ui.spectrum_chart import shown
 from rmtviz.words import say
 
 PICTURES = 40
-"""Of so many spikes the directions are sent along as pictures."""
+"""So many of the strongest directions are sent along as pictures, with what they do."""
 
 PATIENCE = 1.0
 """Seconds that a page waits for the accuracy before it goes on without."""
@@ -55,12 +56,14 @@ class Guesses:
 class Measured:
     """What the chart estimates from: the running network, and the curve of one layer.
 
-    `whole` is how the network before any cut reads the samples of the curve.
+    `whole` is how the network before any cut reads the samples of the curve; `without` is
+    what the strongest spikes do, each taken out alone.
     """
 
     run: Running
     whole: float
     curve: Curve
+    without: tuple[Ablation, ...]
 
 
 Found = Measured | Reason | Guesses | None
@@ -134,7 +137,8 @@ def chart(key: str, method: Method, view: str, layer: str, picture: str, scale: 
     spectrum_chart.show(data(about, picture, scale, of, rank), session.mode())
     if about.cuts:
         _said(about, _known(about), rank)
-        _take(about, of, rank, start)
+        if not links.bare():
+            _take(about, of, rank, start)
 
 
 def _said(about: Subject, found: Found, rank: int) -> None:
@@ -161,6 +165,7 @@ def data(about: Subject, picture: str, scale: str, of: str, rank: int) -> dict[s
         "runs": about.cuts and (known is not None or found is None),
         "tall": layer.layer.shape[0] > layer.layer.shape[1],
         "known": shown.spikes(layer),
+        "without": [asdict(each) for each in known.without] if known else [],
         "images": _images(about, known.run) if known else [],
         "size": _size(about) if about.cuts else None,
         "removed": None if known else _removed(layer, about.most),
@@ -246,7 +251,8 @@ def _measured(model: Model, layer: str, how: tuple[Any, ...], plan: PruningPlan)
         if verdict.of_guessing(before):
             return Guesses(before)
         curve = running.curve(run, layer, plan)
-        return Measured(run, _read(run, before, curve.samples), curve)
+        without = running.without(run, layer, PICTURES)
+        return Measured(run, _read(run, before, curve.samples), curve, without)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         return reason
 
@@ -289,8 +295,8 @@ def _size(about: Subject) -> dict[str, int]:
         "m": m,
         "n": n,
         "layer": layer.parameters,
-        "rank": min(pruning.rank_of(layer), about.most),
-        "pairs": layer.layer.part is None and layer.layer.rule.pairs,
+        "rank": min(layer.rank, about.most),
+        "pairs": layer.layer.pairs,
         "rest": whole - saved - layer.parameters,
         "whole": whole,
     }
@@ -321,12 +327,11 @@ def _image(vector: Any) -> str:
 def lines(about: Subject, picture: str) -> str:
     """Return the lines of Python that make the picture."""
     model = about.model
-    source = f"assets/models/{model.key}.safetensors" if model.key in SAMPLES else model.title
-    begin = INITIALS.get(model.key)
+    source, begin = repr(models.source(model)), INITIALS.get(model.key)
     initial = f"{'assets/models/' + begin if begin else 'initial'}.safetensors"
     load = say(
         "chart.code_load",
-        model=say(f"chart.code_{about.view}", source=repr(source), initial=repr(initial)),
+        model=say(f"chart.code_{about.view}", source=source, initial=repr(initial)),
         method=repr(about.analysis.method),
         layer=repr(about.layer.name),
     )
@@ -334,21 +339,19 @@ def lines(about: Subject, picture: str) -> str:
 
 
 def _linked(of: str, most: int) -> None:
-    """Take the rank of a link, once in a session."""
-    linked = st.session_state.setdefault("linked", set())
-    if "rank" in linked:
+    """Take the rank of the address, where it leads."""
+    if not links.fresh("rank"):
         return
-    linked.add("rank")
     word = st.query_params.get("rank", "")
     if word.isdecimal() and 1 <= int(word) <= most:
         st.session_state[spectrum_chart.KEY] = {"cut": {"of": of, "rank": int(word)}}
+    elif links.turned():
+        st.session_state.pop(spectrum_chart.KEY, None)
 
 
 def _link(rank: int, start: int) -> None:
-    if rank == start:
-        st.query_params.pop("rank", None)
-    elif st.query_params.get("rank") != str(rank):
-        st.query_params["rank"] = str(rank)
+    links.put("rank", None if rank == start else str(rank))
+    links.settle()
 
 
 def _take(about: Subject, of: str, rank: int, start: int) -> None:
