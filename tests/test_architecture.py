@@ -17,15 +17,16 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "version words errors knobs tokens site parallel",
-    "marchenko_pastur checkpoint entries",
-    "tracy_widom blas spectrum spiked screenot factors kinds layers operators graphs formats",
+    "marchenko_pastur checkpoint entries sparse",
+    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs formats",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
-    "pruning costs schedules",
+    "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "tradeoff training lab loops trial verdict lessons",
+    "whitening tradeoff ablation ranking workpiece frontier budget",
+    "training finetuning lab loops trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -49,13 +50,16 @@ FAMILIES = (
 SHARED = {"formats": ("zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
-COMPOSED = {"fits": ("iterated", "dyson", "censored")}
-"""Members that are made of others: a fit around a fit."""
+COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}
+"""Members that are made of others: a fit around a fit, a folder's own door."""
 
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.loops"),
+    "torch": (
+        *("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+        *("rmtviz.finetuning", "rmtviz.loops"),
+    ),
 }
 """Who may import a heavy library."""
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from rmtviz.cli.given import as_operators, declared, frozen, labelled, told
+from rmtviz.cli.given import as_operators, copied, declared, frozen, labelled, told
 from rmtviz.cli.learning import train
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
-from rmtviz.cli.writing import format_of, save
+from rmtviz.cli.tradeoff import tradeoff
+from rmtviz.cli.written import format_of, save
 from rmtviz.errors import BadOption, CannotRun, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
 from rmtviz.words import say
@@ -50,6 +51,7 @@ main.add_command(train)
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--equalise", is_flag=True, help=say("cli.equalise"))
 @click.option("--each", is_flag=True, help=say("cli.each"))
+@click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--operator", default=None, help=say("cli.operator"))
 @click.option("--cache", is_flag=True, help=say("cli.cache"))
@@ -60,6 +62,7 @@ def analyze(
     options: tuple[str, ...],
     equalise: bool,
     each: bool,
+    copy: str | None,
     kinds: tuple[str, ...],
     operator: str | None,
     cache: bool,
@@ -70,7 +73,7 @@ def analyze(
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
-    checkpoint = told(formats.read(model), kinds)
+    checkpoint = told(copied(formats.read(model), copy), kinds)
     with progress(say("cli.progress")) as tick:
         result = analysis.analyze(
             checkpoint,
@@ -96,6 +99,7 @@ def analyze(
 @click.option("--rule", default=None, help=say("cli.rule"))
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--rank", "ranks", multiple=True, help=say("cli.rank"))
+@click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--form", default="auto", show_default=True, help=say("cli.form"))
 @click.option("--include-last", is_flag=True, help=say("cli.include_last"))
@@ -112,6 +116,7 @@ def prune(
     rule: str | None,
     options: tuple[str, ...],
     ranks: tuple[str, ...],
+    copy: str | None,
     kinds: tuple[str, ...],
     form: str,
     include_last: bool,
@@ -132,7 +137,7 @@ def prune(
     knob_words = parse(options, names)
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
     chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
-    checkpoint = declared(told(formats.read(model), kinds), factored)
+    checkpoint = declared(told(copied(formats.read(model), copy), kinds), factored)
     pairs = layers.suspected_pairs(checkpoint)
     if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
         raise CannotRun("perhaps_factored", names=",".join(pairs))
@@ -181,6 +186,7 @@ def prune(
 @click.option("--inputs", default=None, help=say("cli.inputs"))
 @click.option("--layout", default=None, help=say("cli.layout"))
 @click.option("--order", default=None, help=say("cli.order"))
+@click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--factored", default=None, help=say("cli.factored"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def evaluate(
@@ -191,13 +197,14 @@ def evaluate(
     inputs: str | None,
     layout: str | None,
     order: str | None,
+    copy: str | None,
     factored: str | None,
     as_json: bool,
 ) -> None:
     """Print how many of a dataset's images a network reads right."""
     from rmtviz import evaluation, formats, networks
 
-    checkpoint = declared(formats.read(model), factored)
+    checkpoint = declared(copied(formats.read(model), copy), factored)
     choice, data, foreign = networks.match(
         checkpoint,
         labelled(dataset),
@@ -212,13 +219,18 @@ def evaluate(
         "dataset": found.dataset,
         "split": split or "test",
         "samples": found.samples,
+        "unit": found.unit,
         "accuracy": found.accuracy,
         "loss": found.loss,
+        "perplexity": found.perplexity,
         "activation": found.activation,
         "inputs": found.inputs,
         "never_predicted": list(found.never_predicted),
     }
     click.echo(as_text(record) if as_json else reading(record))
+
+
+main.add_command(tradeoff)
 
 
 @main.command(help=say("cli.app"))

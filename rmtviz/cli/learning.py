@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rmtviz.cli.show import progress
-from rmtviz.cli.writing import format_of, save
+from rmtviz.cli.written import format_of, save
 from rmtviz.errors import BadOption
 from rmtviz.words import say
 

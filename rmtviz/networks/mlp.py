@@ -69,7 +69,7 @@ class MLP:
         """
         if "factored" not in checkpoint.about and (pairs := layer.suspected_pairs(checkpoint)):
             raise CannotRun("perhaps_factored", names=", ".join(pairs))
-        found = [each for each in layer.find(checkpoint)[0] if _plain(each)]
+        found = [each for each in layer.every(checkpoint) if _plain(each)]
         all_used(checkpoint, found)
         chain = layer.chain(found, self.order)
         stages: list[nn.Module] = []

@@ -9,6 +9,7 @@ from rmtviz.rules.fixed_rank import FixedRank
 from rmtviz.rules.noise_edge import NoiseEdge
 from rmtviz.rules.off import Off
 from rmtviz.rules.optimal_threshold import OptimalThreshold
+from rmtviz.rules.random_directions import RandomDirections
 from rmtviz.rules.screenot import ScreeNOT
 from rmtviz.rules.shrinkage import Shrinkage
 from rmtviz.rules.two_sided import TwoSided
@@ -25,7 +26,11 @@ RULES: Mapping[str, type[Rule]] = {
     "off": Off,
 }
 
+CONTROLS: Mapping[str, type[Rule]] = {"random": RandomDirections}
+"""Rules that nobody should use: what the others are compared with."""
+
 __all__ = [
+    "CONTROLS",
     "RULES",
     "BulkShare",
     "EnergyShare",
@@ -34,6 +39,7 @@ __all__ = [
     "NoiseEdge",
     "Off",
     "OptimalThreshold",
+    "RandomDirections",
     "Rule",
     "ScreeNOT",
     "Shrinkage",

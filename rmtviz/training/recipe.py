@@ -8,7 +8,7 @@ from typing import Any
 
 from rmtviz import knobs
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import DATASETS, Dataset
+from rmtviz.datasets import DATASETS, TEXTS, Dataset
 from rmtviz.errors import BadOption
 from rmtviz.knobs import check, knob
 from rmtviz.networks import MLP
@@ -78,7 +78,8 @@ class Training:
         for name, table in TABLES.items():
             object.__setattr__(self, name, _choice(table, getattr(self, name)))
         check(self)
-        for word, known in ((self.dataset, [*DATASETS]), (self.rate, [*RATES])):
+        numbers = [name for name in DATASETS if name not in TEXTS]
+        for word, known in ((self.dataset, numbers), (self.rate, [*RATES])):
             if word not in known:
                 raise BadOption("unknown_name", name=word, known=", ".join(known))
         if len(self.widths) > 8 or not all(1 <= width <= 4096 for width in self.widths):

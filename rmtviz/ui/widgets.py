@@ -11,7 +11,7 @@ import streamlit as st
 from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import RmtvizError
-from rmtviz.ui import links
+from rmtviz.ui import links, saving
 from rmtviz.words import say
 
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
@@ -59,6 +59,8 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
     fields = [field for field in dataclasses.fields(made) if "low" in field.metadata]
     if not fields:
         return made()
+    if links.bare():
+        return standing(table, key)
     with st.popover(say("choice.options"), icon=":material/tune:"):
         st.markdown(say(f"choice.{name}.help"))
         values = {field.name: _knob(name, field) for field in fields}
@@ -110,13 +112,16 @@ def name_width(names: Iterable[str]) -> int:
     return min(180, max(52, 20 + 8 * max(map(len, names), default=0)))
 
 
-def chart(figure: figures.Figure, name: str, alt: str) -> None:
-    """Draw a figure in the project's own look, downloadable under a name."""
+def chart(figure: figures.Figure, name: str, alt: str, code: str | None = None) -> None:
+    """Draw a figure in the project's own look; with the lines that make it, it can be saved."""
     config = {
         **figures.CONFIG,
         "toImageButtonOptions": {**figures.CONFIG["toImageButtonOptions"], "filename": name},
     }
-    st.plotly_chart(figure, theme=None, config=config, key=f"chart_{name}", alt=alt)
+    with st.container(key=f"picture_{name}"):
+        st.plotly_chart(figure, theme=None, config=config, key=f"chart_{name}", alt=alt)
+    if code is not None and not links.bare():
+        saving.beside(f"picture_{name}", figures.table(figure), code, name, alt)
 
 
 def _knob(owner: str, field: dataclasses.Field[Any]) -> float | str:

@@ -16,7 +16,7 @@ import safetensors.numpy
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from rmtviz.ui import jobs
+from rmtviz.ui import exploring, jobs
 from rmtviz.words import catalogue, say
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +26,10 @@ PATIENCE = 60.0
 class Visitor:
     """One tab of one visitor. After each act, nothing may have broken."""
 
-    def __init__(self, theme: str = "light", **query: str) -> None:
+    def __init__(self, page: str, theme: str = "light", **query: str) -> None:
         self.at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
         self.at.context = {"theme": theme}
+        self.at.switch_page(str(ROOT / "rmtviz" / "ui" / "pages" / f"{page}.py"))
         self.at.query_params.update(query)
         self.run()
 
@@ -141,6 +142,7 @@ def _plain(value: Any) -> Any:
 def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs go to a folder of this test, and none outlives it."""
     monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path))
+    monkeypatch.setattr(exploring, "PATIENCE", PATIENCE)  # no page goes on without its numbers
     (tmp_path / "runs").mkdir()
     jobs.registry.cache_clear()
     yield
@@ -153,11 +155,10 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.fixture
 def visit() -> Callable[..., Visitor]:
-    """Open the app: `visit("prune", theme="dark", model="noisy")`."""
+    """Open the app at a page: `visit("prune", theme="dark", model="noisy")`."""
 
     def opened(page: str = "explore", theme: str = "light", **query: str) -> Visitor:
-        visitor = Visitor(theme, **query)
-        return visitor if page == "explore" else visitor.go(page)
+        return Visitor(page, theme, **query)
 
     return opened
 

@@ -26,6 +26,7 @@ ALLOWED = {
     "rmtviz/report.py": ("body { font:", "<!doctype html>"),
     "rmtviz/figures/base.py": ("Inter, system-ui, sans-serif",),
     "rmtviz/ui/stage/__init__.py": ('<div class="stage">',),
+    "rmtviz/ui/doors/__init__.py": ('<svg role="img">',),
 }
 """Stylesheets, markup and lists of fonts, by the file and how the literal begins."""
 

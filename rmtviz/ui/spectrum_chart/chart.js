@@ -50,7 +50,14 @@ function dress(state) {
   state.stage.classList.toggle("drags", data.drags)
   state.svg.setAttribute("role", "group")
   state.svg.setAttribute("aria-label", words.alt)
-  saving(root, state)
+  saving(root.parentNode, {
+    ...data,
+    words: data.saving,
+    title: words.title,
+    svgs: () => [state.svg],
+    table: () => table(data, state.rank),
+    passing: ".ring, .spike-focus",
+  })
 }
 
 function fit(state) {

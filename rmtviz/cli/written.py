@@ -1,4 +1,4 @@
-"""Files that the command line writes: their format, and whole or not at all."""
+"""Writing a file that a command was asked for: its format by its ending, whole or not at all."""
 
 import contextlib
 from pathlib import Path
