@@ -20,7 +20,7 @@ KINDS = ("lose", "bytes", "macs", "parameters")
 AMOUNTS = {"lose": 0.5, "bytes": 1.0, "macs": 50.0, "parameters": 10.0}
 """Where the amounts begin: points, megabytes, and percent of the whole network's."""
 
-FINEST = {"lose": 0.1, "bytes": 0.1, "macs": 5.0, "parameters": 1.0}
+FINEST = {"lose": 0.1, "bytes": 0.1, "macs": 5.0, "parameters": 0.5}
 """By how much a press changes an amount."""
 
 
@@ -145,7 +145,7 @@ def decide(run: Running, study: Study, chosen: Outcome) -> None:
             say("studio.test"),
             icon=":material/fact_check:",
             type="primary",
-            disabled=whole,
+            disabled=whole or not study.over,
             help=say("studio.test_help", samples=len(run.samples("test").labels), unit=unit),
         ):
             asked.add(token)
@@ -171,7 +171,7 @@ def decide(run: Running, study: Study, chosen: Outcome) -> None:
 def tested(run: Running, study: Study, chosen: Outcome) -> Report:
     """Return a plan on the test samples, read once and kept with the model."""
     return run.model.memo(
-        ("studio tested", run.key, chosen.plan),
+        ("reported", run.key, chosen.plan),
         lambda: study.piece.report(chosen.plan, run.samples("test")),
     )
 

@@ -234,7 +234,7 @@ def _cut(model: Model, plan: PruningPlan, run: Running | None) -> Mapping[str, F
     if plan.calibration is None or run is None:
         return {cut.name: factors(model, cut.name) for cut in plan.cuts if cut.form != "whole"}
     return model.memo(
-        ("factors by data", run.key, plan),
+        ("whitened", run.key, plan),
         lambda: whitening.factors(model.checkpoint, plan, run.choice, piece(run).calibration),
     )
 

@@ -55,7 +55,7 @@ def draw(
         {
             "title": say("studio.layers_title", model=models.title(model)),
             "alt": say("studio.layers_alt", count=len(analysis.layers)),
-            "code": trading.code("layers", model),
+            "code": trading.lines("layers", model),
             "file": "layers",
         },
         session.mode(),

@@ -37,7 +37,7 @@ SERIES = {
     "whitened-sparse": Point(0, 0, "", "down"),
     "magnitude": Point(0, 0, "", "cross"),
     "random": Point(0, 0, "", "plus", "noise"),
-    "search": Point(0, 0, "", "star", size=5),
+    "search": Point(0, 0, "", "star", size=3.5),
 }
 """How a family looks: orange where the law of noise says the cut, grey where chance does."""
 
@@ -84,7 +84,7 @@ def picture(
         {
             "title": say("studio.picture_title", model=models.title(model)),
             "alt": say("studio.picture_alt", count=len(tried)),
-            "code": code("frontier", model),
+            "code": lines("frontier", model),
             "file": "frontier",
         },
         session.mode(),
@@ -250,7 +250,7 @@ def row(found: Outcome, wanted: Budget, whole: Outcome, design: float) -> dict[s
     }
 
 
-def code(name: str, model: Model) -> str:
+def lines(name: str, model: Model) -> str:
     """Return the lines of Python that compute what a picture of this page shows."""
     begin = say("studio.code_begin", source=repr(models.source(model)))
     return f"{begin.strip()}\n\n{say(f'studio.code_{name}').strip()}\n"

@@ -131,15 +131,12 @@ def test_an_amount_that_makes_no_sense_is_passed_over(visit, amount: str):
 
 
 def test_a_budget_that_nothing_meets_is_said(studio):
-    studio.choose("budget", "bytes").choose("amount_bytes", 0.1)
-    whole = study().piece.whole
-    assert not Budget("bytes", most=1e5).met(whole, whole)
+    studio.choose("budget", "parameters").choose("amount_parameters", 0.5)
     studio.until(lambda: study().over)
-    tried = study().search(Budget("bytes", most=1e5)).found
-    if all(each.size.bytes > 1e5 for each in tried):
-        assert say("error.budget_reach.do") in studio.words
-    else:
-        assert "0.1" in studio.words
+    smallest = 784 + 512 + 512 + 256 + 256 + 10 + 778
+    assert smallest > 0.005 * 535_818
+    assert say("error.budget_reach.do") in studio.words
+    assert say("studio.use") not in studio.buttons()
 
 
 def test_the_test_samples_are_read_on_a_press_only(studio):

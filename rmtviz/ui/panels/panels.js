@@ -58,7 +58,7 @@ function panel(svg, { x, y, points, lines, rules, title, id }, [left, top, width
   const [px, py] = [placing(x, x0, x1), placing(y, y0, y1)]
   const small = { fill: colours.muted, "font-size": 12 }
   const hits = [{ box: [left, top, left + width, top + height], id }]
-  made(svg, "text", { x: x0, y: top + 15, fill: colours.ink, "font-weight": 600 }, title)
+  made(svg, "text", { x: left + 4, y: top + 15, fill: colours.ink, "font-weight": 600 }, title)
   for (const [value, words] of y.ticks) {
     made(svg, "line", { x1: x0, x2: x1, y1: py(value), y2: py(value), stroke: colours.grid })
     made(svg, "text", { ...small, x: x0 - 6, y: py(value) + 4, "text-anchor": "end" }, words)
@@ -101,7 +101,13 @@ function panel(svg, { x, y, points, lines, rules, title, id }, [left, top, width
     if (point.label) words.push([at[0] + aside, at[1] - 7, point.label, colours[point.colour], left])
   }
   const over = { "paint-order": "stroke", stroke: colours.paper, "stroke-width": 4, "stroke-linejoin": "round" }
-  for (const [x, y, text, fill, left] of words) {
+  const taken = []
+  for (const [x, wished, text, fill, left] of words) {
+    const long = 6.8 * text.length
+    const [from, to] = left ? [x - long, x] : [x, x + long]
+    const free = (y) => taken.every(([a, b, c]) => b < from || to < a || Math.abs(c - y) > 13)
+    const y = [0, 26, -14, 40, -28].map((step) => wished + step).find(free) ?? wished
+    taken.push([from, to, y])
     made(svg, "text", { ...over, x, y, fill, "font-weight": 600, "text-anchor": left ? "end" : "start" }, text)
   }
   return hits
