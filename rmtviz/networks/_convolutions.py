@@ -21,10 +21,10 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.layers import Layer
-from rmtviz.networks._inputs import multiplied
+from rmtviz.networks._inputs import given
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
-from rmtviz.networks.base import ACTIVATIONS, HOLDERS, INPUTS, Choice, fits, one_thread, same
+from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
 
 BATCH = 500
 """Images that go through a network at once."""
@@ -79,12 +79,7 @@ class ImageNetwork:
 
     def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
         """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
-        stages = list(self.stages)
-        place = [i for i, stage in enumerate(stages) if isinstance(stage, HOLDERS)][index]
-        before = nn.Sequential(*stages[:place])
-        for batch in self._entered(images):
-            with one_thread(), torch.inference_mode():
-                yield multiplied(stages[place], before(batch)).numpy()
+        return given(self.stages, self._entered(images), index)
 
     def enter(self, images: torch.Tensor) -> torch.Tensor:
         """Return grey levels (N, pixels) as pictures (N, channels, height, width) that enter."""
