@@ -326,6 +326,8 @@ def _reason(name: str, tensor: Tensor) -> str | None:
     """Return why a tensor is no layer, as a key under `skipped`; None where it is one."""
     if name.rpartition(".")[2] in BUFFERS:
         return "buffer"
+    if tensor.dtype.kind == "c":
+        return "complex"
     if not tensor.floating:
         return "not_floating"
     if not math.prod(tensor.shape):
