@@ -10,7 +10,7 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
 from rmtviz.cuts import PruningPlan
 from rmtviz.datasets import Dataset, Samples
-from rmtviz.evaluation import Evaluation, Paired
+from rmtviz.evaluation import Evaluation, Latency, Paired
 from rmtviz.factors import Calibration, Factors
 from rmtviz.networks import Choice, Network, Runner, Transparent
 from rmtviz.rules import Off
@@ -165,6 +165,11 @@ class Workpiece:
             for network in (self.network, self.choice(self.cut(plan)))
         )
         return Report(before, after, evaluation.compare(before, after, samples.labels))
+
+    def latencies(self, plans: Mapping[str, PruningPlan], batch: int) -> Mapping[str, Latency]:
+        """Return how long a batch takes the whole network ("whole") and each plan's, in turns."""
+        cut = {name: self.choice(self.cut(plan)) for name, plan in plans.items()}
+        return evaluation.latencies({"whole": self.network, **cut}, self.selection.images, batch)
 
     def _known(self, plan: PruningPlan) -> Mapping[str, Factors]:
         how = plan.calibration
