@@ -25,7 +25,7 @@ LAYERS = (
     "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff ablation ranking workpiece frontier budget",
+    "whitening tradeoff ablation ranking workpiece frontier budget live",
     "training finetuning trial verdict lessons",
     "figures",
     "report",
@@ -56,7 +56,13 @@ COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.finetuning"),
+    "torch": (
+        "rmtviz.networks",
+        "rmtviz.evaluation",
+        "rmtviz.training",
+        "rmtviz.finetuning",
+        "rmtviz.live",
+    ),
 }
 """Who may import a heavy library."""
 
