@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors knobs tokens site parallel",
     "marchenko_pastur checkpoint entries sparse",
-    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs formats",
+    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs "
+    "formats folders",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
@@ -26,7 +27,7 @@ LAYERS = (
     "datasets networks",
     "evaluation",
     "whitening tradeoff ablation ranking workpiece frontier budget live",
-    "training finetuning trial verdict lessons",
+    "training finetuning lab loops trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -57,11 +58,8 @@ HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
     "torch": (
-        "rmtviz.networks",
-        "rmtviz.evaluation",
-        "rmtviz.training",
-        "rmtviz.finetuning",
-        "rmtviz.live",
+        *("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+        *("rmtviz.finetuning", "rmtviz.live", "rmtviz.loops"),
     ),
 }
 """Who may import a heavy library."""

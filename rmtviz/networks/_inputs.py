@@ -1,7 +1,6 @@
 """What the matrices of a network's layers multiply when samples run through it."""
 
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -21,25 +20,6 @@ def given(
     for batch in batches:
         with one_thread(), torch.inference_mode():
             yield _multiplied(stages[place], before(batch)).numpy()
-
-
-def taken(
-    module: nn.Module, name: str, batches: Iterable[torch.Tensor]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield what the matrix of the layer of this name multiplies, wherever it is in a module.
-
-    On a copy that is watched, since others may run the module meanwhile.
-    """
-    copy = deepcopy(module)
-    stage = copy.get_submodule(name)
-    seen: list[torch.Tensor] = []
-    stage.register_forward_pre_hook(lambda _, values: seen.append(values[0]))
-    for batch in batches:
-        with one_thread(), torch.inference_mode():
-            copy(batch)
-            for values in seen:
-                yield _multiplied(stage, values).flatten(0, -2).numpy()
-        seen.clear()
 
 
 def _multiplied(layer: nn.Module, values: torch.Tensor) -> torch.Tensor:

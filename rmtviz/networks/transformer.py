@@ -20,6 +20,7 @@ number for each distance. Shapes say all: C and H are the sides of a distance em
 
 import itertools
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +35,6 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import CannotRun
 from rmtviz.layers import Layer
-from rmtviz.networks._inputs import taken
 from rmtviz.networks._weights import all_used, linear, parameter
 from rmtviz.networks.base import TOKENS, Choice, fits, one_thread, same
 
@@ -143,17 +143,24 @@ class TextNetwork:
             DataRefused: the windows have another length.
         """
         same("data_pixels", "text", images.shape[1], self.width)
+        parts = []
         with one_thread(), torch.inference_mode():
-            parts = [self.module(tokens).flatten(0, 1).numpy() for tokens in self._tokens(images)]
+            for start in range(0, max(1, len(images)), BATCH):
+                tokens = torch.tensor(images[start : start + BATCH].astype(np.int64))
+                parts.append(self.module(tokens).flatten(0, 1).numpy())
         return np.concatenate(parts)
 
     def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
-        """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
-        return taken(self.module, self.layers[index].name, self._tokens(images))
-
-    def _tokens(self, images: NDArray[Any]) -> Iterator[torch.Tensor]:
-        for start in range(0, max(1, len(images)), BATCH):
-            yield torch.tensor(images[start : start + BATCH].astype(np.int64))
+        """Yield what layer number `index` is given (N · places, columns), in batches."""
+        module = deepcopy(self.module)  # two that ask at once must not hear each other
+        heard: list[torch.Tensor] = []
+        part = module.get_submodule(self.layers[index].name)
+        part.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+        for start in range(0, len(images), BATCH):
+            tokens = torch.tensor(images[start : start + BATCH].astype(np.int64))
+            with one_thread(), torch.inference_mode():
+                module(tokens)
+            yield heard.pop().flatten(0, 1).numpy()
 
 
 @dataclass(frozen=True, slots=True)
