@@ -26,7 +26,7 @@ LAYERS = (
     "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff ablation ranking workpiece frontier budget",
+    "whitening tradeoff ablation ranking workpiece frontier budget live",
     "training finetuning lab loops trial verdict lessons",
     "figures",
     "report",
@@ -59,7 +59,7 @@ HEAVY = {
     "plotly": ("rmtviz.figures", "rmtviz.report"),
     "torch": (
         *("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
-        *("rmtviz.finetuning", "rmtviz.loops"),
+        *("rmtviz.finetuning", "rmtviz.live", "rmtviz.loops"),
     ),
 }
 """Who may import a heavy library."""
