@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +24,12 @@ from rmtviz.evaluation import Latency
 from rmtviz.finetuning import tune
 from rmtviz.fits import BEMA
 from rmtviz.rules import NoiseEdge
-from rmtviz.ui import budgeting, running, sensing, trading
+from rmtviz.ui import budgeting, running, sensing, session, trading, unlabelled
 from rmtviz.ui.library import sample
 from rmtviz.words import say
+
+ROOT = Path(__file__).parents[2]
+ALL = tuple(frontier.FAMILIES)
 
 FEW = {
     "noise-edge": ("noise-edge", 1),
@@ -261,8 +265,32 @@ def test_a_network_that_guesses_has_no_frontier(visit):
 
 
 def test_without_data_it_is_said(visit, network, packed):
-    visitor = visit("studio").upload("wide.safetensors", packed(network(300, 20, 5)))
+    visitor = visit("studio").upload("wide.safetensors", packed(network(300, 120, 80, 5)))
     assert say("studio.no_data") in visitor.words
+    assert say("prune.unknown") in visitor.words
+    table = visitor.at.dataframe[0].value
+    analysis = session.library().get(visitor.model).analysed(BEMA())
+    plan = pruning.plan(analysis, NoiseEdge())
+    cut = [layer for layer in analysis if plan[layer.name].form != "whole"]
+    ratios = sorted(
+        (
+            (layer.spectrum.values @ layer.spectrum.values / layer.spectrum.values[0] ** 2)
+            / plan[layer.name].rank_after
+            for layer in cut
+        ),
+        reverse=True,
+    )
+    assert [float(each) for each in table["guess"]] == pytest.approx(ratios, rel=5e-3)
+    assert say("studio.rules") not in visitor.words
+
+
+def test_what_is_said_of_the_guess_was_measured():
+    page = (ROOT / "docs" / "tradeoff.md").read_text("utf-8")
+    clean, noisy = page.split("## Clean demo")[1].split("## Noisy-label demo")
+    for text in (clean, noisy.split("\n## ")[0]):
+        row = next(x for x in text.splitlines() if x.startswith(f"| {unlabelled.GUESS} "))
+        ordered = row.split("|")[-2].strip()
+        assert ordered in say("studio.guess_about")
 
 
 def test_the_page_is_found_again(studio):
@@ -279,6 +307,12 @@ def test_another_network_begins_anew(studio):
     studio.choose("model_choice", "noisy")
     assert looked._watchers == 0
     assert trading.watch()._at() is not looked
+
+
+def test_every_family_has_its_look_and_its_words():
+    for name in ALL:
+        assert trading.title(name) == say(f"studio.family.{name}")
+        assert name in trading.SERIES
 
 
 def test_the_looks_of_families_differ():

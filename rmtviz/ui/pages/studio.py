@@ -16,6 +16,7 @@ from rmtviz.ui import (
     sensing,
     session,
     trading,
+    unlabelled,
     widgets,
 )
 from rmtviz.ui.running import Running
@@ -95,15 +96,15 @@ def rest(key: str) -> None:
 
 model = session.current()
 st.title(say("studio.title"))
-st.caption(say("studio.about"))
 run = judging.run_or_reason(model)
 if not isinstance(run, Running):
-    widgets.refusal(run, st.info, ":material/info:")
     st.markdown(say("studio.no_data"))
+    unlabelled.draw(run, model)
     st.stop()
 if guessing := verdict.of_guessing(running.whole(run)):
     st.info(guessing, icon=":material/casino:")
     st.stop()
+st.caption(say("studio.about"))
 key, over = model.key, trading.study(run, widgets.standing(METHODS, "method")).over
 del model, run  # what a page names outlives a closed tab
 with st.container():  # each of its own, as what is drawn in them grows
