@@ -90,9 +90,9 @@ def picked(visitor, key: str, name: str):
 
 
 def test_the_axes_stay_while_points_come(visit):
-    visitor = visit("studio")
-    visitor.until(lambda: len(study().frontier.found) > 1)
-    before = drawn(visitor.run(), "frontier")
+    _forget()
+    before = drawn(visitor := visit("studio"), "frontier")
+    assert drawn(visitor, "sensitivity")["panels"]
     visitor.until(lambda: study().over)
     after = drawn(visitor.run(), "frontier")
     (first,), (last,) = before["panels"], after["panels"]
