@@ -38,7 +38,7 @@ def test_a_manager_names_a_budget_tests_the_answer_and_takes_it_home(page: Page,
     expect(headline(page).first).to_contain_text("times smaller")
     button(page, "studio.use").click()
     expect(page.get_by_role("heading", name=say("prune.title"))).to_be_visible()
-    expect(opening(page, "prune.adopted")).to_be_visible()
+    expect(opening(page, "prune.adopted_data")).to_be_visible()
 
 
 def test_a_mark_tells_what_it_is_and_is_looked_at(page: Page):
