@@ -13,7 +13,7 @@ from rmtviz import pruning
 from rmtviz.cuts import PruningPlan
 from rmtviz.errors import PlanRefused
 from rmtviz.rules import Off
-from rmtviz.ui import comparing, plans, trading, widgets
+from rmtviz.ui import comparing, plans, running, trading, widgets
 from rmtviz.ui.running import Running
 from rmtviz.ui.study import Study
 from rmtviz.words import say
@@ -68,7 +68,7 @@ def draw(key: str) -> None:
     with st.spinner(say("studio.history_wait")):
         found = {name: measured(run, study, plan) for name, plan in mine.items()}
     if mine:
-        _table(found, study)
+        _table(found, study, running.whole(run).design)
         if st.session_state.get("row") not in mine:
             st.session_state["row"] = list(mine)[-1]
         name = st.selectbox(say("studio.history_row"), list(mine), key="row")
@@ -86,7 +86,7 @@ def draw(key: str) -> None:
             st.rerun()
         st.download_button(
             say("studio.export"),
-            exported(mine, found),
+            exported(mine, found, running.whole(run).design),
             "plans.json",
             "application/json",
             icon=":material/data_object:",
@@ -104,14 +104,16 @@ def measured(run: Running, study: Study, plan: PruningPlan) -> Outcome:
     return run.model.memo(("judged", run.key, plan), lambda: study.piece.judge("plan", plan))
 
 
-def exported(mine: Mapping[str, PruningPlan], found: Mapping[str, Outcome]) -> str:
+def exported(
+    mine: Mapping[str, PruningPlan], found: Mapping[str, Outcome], design: float = 1.0
+) -> str:
     """Return the rows as JSON: each plan, and what was measured of it, for whoever reads it."""
     return json.dumps(
         [
             {
                 "name": name,
                 "plan": json.loads(plan.to_json()),
-                "measured": _figures(found[name]),
+                "measured": _figures(found[name], design),
             }
             for name, plan in mine.items()
         ],
@@ -174,7 +176,7 @@ def _upload(digest: str) -> None:
     st.rerun()
 
 
-def _table(found: Mapping[str, Outcome], study: Study) -> None:
+def _table(found: Mapping[str, Outcome], study: Study, design: float) -> None:
     times = study.latencies
     none = say("explore.none")
     st.table(
@@ -184,7 +186,7 @@ def _table(found: Mapping[str, Outcome], study: Study) -> None:
                 say("studio.column.accuracy"): say(
                     "studio.history_accuracy",
                     accuracy=each.accuracy,
-                    error=100 * trading.spread(each),
+                    error=100 * trading.spread(each, design),
                 ),
                 say("studio.column.parameters"): f"{each.size.parameters:,}",
                 say("studio.column.bytes"): f"{each.size.bytes:,}",
@@ -202,10 +204,10 @@ def _table(found: Mapping[str, Outcome], study: Study) -> None:
     )
 
 
-def _figures(found: Outcome) -> dict[str, float]:
+def _figures(found: Outcome, design: float) -> dict[str, float]:
     return {
         "accuracy": found.accuracy,
-        "accuracy_error": trading.spread(found),
+        "accuracy_error": trading.spread(found, design),
         "samples": found.samples,
         "parameters": found.size.parameters,
         "bytes": found.size.bytes,
