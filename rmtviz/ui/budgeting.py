@@ -209,7 +209,7 @@ def pick(tried: Sequence[Outcome], best: Outcome | None, unit: str) -> Outcome |
     picked = next((each for each in tried if trading.named(each) == clicked), best)
     if picked is None or (best and trading.named(picked) == trading.named(best)):
         return best
-    family, setting = trading.title(picked.family), trading.setting(picked)
+    family, setting = trading.title(picked.family), trading.setting(picked.plan)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(say("studio.picked", family=family, setting=setting))
         st.button(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from rmtviz import frontier
 from rmtviz.budget import Budget
+from rmtviz.cuts import PruningPlan
 from rmtviz.evaluation import Evaluation
 from rmtviz.fits import METHODS, Method
 from rmtviz.ui import data, models, panels, running, session, widgets
@@ -169,19 +170,33 @@ def legend(family: str, tried: Sequence[Outcome]) -> Point | None:
 
 
 def title(family: str) -> str:
-    """Return a family's name."""
-    return say(f"studio.family.{family}")
+    """Return a family's name, or a rule's that is none of them."""
+    known = family in SERIES or family in ("whole", "plan")
+    return say(f"studio.family.{family}" if known else f"choice.{family}.title")
 
 
-def setting(found: Outcome) -> str:
-    """Return the setting of an outcome's rule in words, empty where it has none."""
-    ranks = [str(cut.rank_after) for cut in found.plan.cuts if cut.form != "whole"]
-    if found.family == "search":
+def family(plan: PruningPlan) -> str:
+    """Return the family of a plan, by the rule that made it."""
+    name = plan.rule.partition("(")[0]
+    if name != "whitened":
+        return name
+    how = plan.calibration
+    if how is None or how.affine:
+        part = "-sparse" if plan.density < 1 else "-sequential" if how and how.sequential else ""
+        return name + part
+    return f"{name}-no-bias"
+
+
+def setting(plan: PruningPlan) -> str:
+    """Return the setting of a plan's rule in words, empty where it has none."""
+    ranks = [str(cut.rank_after) for cut in plan.cuts if cut.form != "whole"]
+    own = any(cut.reason == "chosen" for cut in plan.cuts)
+    if own and not plan.rule.startswith("whitened"):
         return say("studio.setting.ranks", ranks=", ".join(ranks))
-    known = dict(re.findall(r"(share|rank|density)=([\d.]+)", found.plan.rule))
-    if found.family == "magnitude":
-        known = {"density": str(found.plan.density)}
-    if found.plan.density == 1:
+    known = dict(re.findall(r"(share|rank|density)=([\d.]+)", plan.rule))
+    if family(plan) == "magnitude":
+        known = {"density": str(plan.density)}
+    if plan.density == 1:
         known.pop("density", None)
     return ", ".join(say(f"studio.setting.{name}", value=value) for name, value in known.items())
 
@@ -234,20 +249,24 @@ def best_of_each(tried: Sequence[Outcome], wanted: Budget, whole: Outcome) -> li
 
 def row(found: Outcome, wanted: Budget, whole: Outcome, design: float) -> dict[str, object]:
     """Return an outcome's row in the table."""
-    spread = design * math.sqrt(found.accuracy * (1 - found.accuracy) / found.samples)
     paired = found.paired
     return {
         "family": title(found.family),
-        "setting": setting(found),
+        "setting": setting(found.plan),
         "within": wanted.met(found, whole),
         "accuracy": 100 * found.accuracy,
-        "error": 100 * spread,
+        "error": 100 * spread(found, design),
         "points": 100 * paired.difference,
         "interval": say("studio.interval", low=100 * paired.low, high=100 * paired.high),
         "parameters": found.size.parameters,
         "bytes": found.size.bytes,
         "macs": found.size.macs,
     }
+
+
+def spread(found: Outcome, design: float = 1.0) -> float:
+    """Return the standard error of an outcome's accuracy, times `design`."""
+    return design * math.sqrt(found.accuracy * (1 - found.accuracy) / found.samples)
 
 
 def lines(name: str, model: Model) -> str:
@@ -283,7 +302,7 @@ def _point(found: Outcome, cost: str, whole: Evaluation, *shape: str, **more: ob
 def _says(found: Outcome, whole: Evaluation) -> tuple[str, ...]:
     paired = found.paired
     return (
-        " · ".join(filter(None, (title(found.family), setting(found)))),
+        " · ".join(filter(None, (title(found.family), setting(found.plan)))),
         say(
             "studio.tip_accuracy",
             accuracy=found.accuracy,

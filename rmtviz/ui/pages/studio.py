@@ -7,13 +7,16 @@ from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
 from rmtviz.ui import (
     budgeting,
+    history,
     judging,
     links,
     plans,
+    polishing,
     running,
     sensing,
     session,
     trading,
+    unlabelled,
     widgets,
 )
 from rmtviz.ui.running import Running
@@ -42,23 +45,26 @@ def draw(key: str) -> bool:
     unit = say(f"unit.{whole.unit}")
     with head:
         best = budgeting.answer(study, budget, unit)
+    standing = plans.current(study.piece.analysis, widgets.standing(RULES, "rule"))
+    history.note(standing)
     searched = study.search(budget)
     tried = study.frontier.found + (searched.found if searched else ())
     if tried:
         st.caption(say("studio.read"))
-        own = study.judged(
-            plans.current(study.piece.analysis, widgets.standing(RULES, "rule"))
-        ).found
+        own = study.judged(standing).found
         marked = {"whole": tried[0]} | ({"plan": own[0]} if own else {})
         if best:
             marked["answer"] = best
         picked = trading.picture(run.model, whole, tried, cost, budget, marked)
-        if picked:
+        if picked and picked != st.session_state.get("studio_picked"):
             st.session_state["studio_picked"] = picked
+            history.note(next(x.plan for x in tried if trading.named(x) == picked))
+            st.rerun()
         with head:
             chosen = budgeting.pick(tried, best, unit)
             if chosen:
                 budgeting.decide(run, study, chosen)
+                polishing.draw(run, study, chosen)
         st.subheader(say("studio.rules"), anchor=False)
         trading.table(tried, budget, whole.design)
     st.subheader(say("studio.layers"), anchor=False)
@@ -90,15 +96,18 @@ def rest(key: str) -> None:
 
 model = session.current()
 st.title(say("studio.title"))
-st.caption(say("studio.about"))
 run = judging.run_or_reason(model)
 if not isinstance(run, Running):
-    widgets.refusal(run, st.info, ":material/info:")
     st.markdown(say("studio.no_data"))
+    unlabelled.draw(run, model)
     st.stop()
 if guessing := verdict.of_guessing(running.whole(run)):
     st.info(guessing, icon=":material/casino:")
     st.stop()
+st.caption(say("studio.about"))
 key, over = model.key, trading.study(run, widgets.standing(METHODS, "method")).over
 del model, run  # what a page names outlives a closed tab
-(rest if over else follow)(key)
+with st.container():  # each of its own, as what is drawn in them grows
+    (rest if over else follow)(key)
+with st.container():
+    history.draw(key)
