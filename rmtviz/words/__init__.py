@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import resources
 
-LANGUAGES: Mapping[str, str] = {"en": "English"}
+LANGUAGES: Mapping[str, str] = {"en": "English", "ja": "日本語"}
 """The languages, by their codes (BCP 47): how each calls itself."""
 
 _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
