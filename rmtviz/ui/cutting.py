@@ -104,7 +104,7 @@ def _outputs_moved(model: Model, plan: PruningPlan) -> None:
         choice, error, supplied = running.moved(model, plan, activation, data.own())
     except (CannotRun, DataRefused, ExtraMissing):
         return
-    st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_help')}")
+    st.markdown(f"**{say('prune.unknown')}** {say('prune.unknown_help')}")
     words = {"activation": choice.activation}
     with st.container(horizontal=True):
         st.metric(

@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from rmtviz.ui import jobs
-from rmtviz.words import catalogue, say
+from rmtviz.words import catalogue, say, speaking
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -26,16 +26,18 @@ PATIENCE = 60.0
 class Visitor:
     """One tab of one visitor. After each act, nothing may have broken."""
 
-    def __init__(self, theme: str = "light", **query: str) -> None:
+    def __init__(self, theme: str = "light", locale: str = "en-US", **query: str) -> None:
         self.at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
-        self.at.context = {"theme": theme}
+        self.at.context = {"theme": theme, "locale": locale}
         self.at.query_params.update(query)
         self.run()
 
     def run(self) -> Self:
-        self.at.run()
+        with speaking(self.language):  # here the labels of choices are written, as by a browser
+            self.at.run()
         assert not self.at.exception
-        assert say("app.failed_do") not in [do for _, do in self.errors]
+        with speaking(self.language):
+            assert say("app.failed_do") not in [do for _, do in self.errors]
         return self
 
     def go(self, page: str) -> Self:
@@ -100,6 +102,12 @@ class Visitor:
         return {item.label: item.value for item in self.at.metric}
 
     @property
+    def language(self) -> str:
+        """The language that the app speaks to this visitor; before it has spoken, English."""
+        state = self.at.session_state
+        return state["lang"] if "lang" in state else "en"
+
+    @property
     def model(self) -> str:
         """The key of the model that is looked at."""
         return self.at.session_state["model"]
@@ -155,8 +163,10 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def visit() -> Callable[..., Visitor]:
     """Open the app: `visit("prune", theme="dark", model="noisy")`."""
 
-    def opened(page: str = "explore", theme: str = "light", **query: str) -> Visitor:
-        visitor = Visitor(theme, **query)
+    def opened(
+        page: str = "explore", theme: str = "light", locale: str = "en-US", **query: str
+    ) -> Visitor:
+        visitor = Visitor(theme, locale, **query)
         return visitor if page == "explore" else visitor.go(page)
 
     return opened

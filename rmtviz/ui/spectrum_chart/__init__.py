@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from rmtviz.tokens import MODES
+from rmtviz.tokens import FONT, MODES
 from rmtviz.ui.spectrum_chart.shown import PICTURES, SCALES
 from rmtviz.words import catalogue, say
 
@@ -47,7 +47,7 @@ def show(data: dict[str, Any], mode: str) -> None:
         data={
             **data,
             "colours": {name: getattr(colours, name) for name in names} | {"on_accent": "white"},
-            "font": "Inter, system-ui, sans-serif",
+            "font": FONT,
         },
         on_cut_change=lambda: None,
     )
