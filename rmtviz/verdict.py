@@ -93,7 +93,9 @@ def of_model(analysis: Analysis) -> str:
         directions=directions,
         share=bulk / directions,
     )
-    return f"{sentence} {say(f'verdict.model_poor{one}', poor=poor)}" if poor else sentence
+    if not poor:
+        return sentence
+    return say("verdict.both", first=sentence, second=say(f"verdict.model_poor{one}", poor=poor))
 
 
 def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None") -> str:
@@ -104,9 +106,10 @@ def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | No
     if read is None:
         return sentence
     whole, cut = read
-    return f"{sentence} " + say(
+    second = say(
         "verdict.plan_read", accuracy=cut.accuracy, whole=whole.accuracy, samples=cut.samples
     )
+    return say("verdict.both", first=sentence, second=second)
 
 
 def of_zones(layer: LayerAnalysis, needed: int, samples: int) -> str:
