@@ -28,10 +28,8 @@ class Palette:
     muted: str
     """Text of second rank: labels, captions, ticks."""
     accent: str
-    """Controls: a selected label's text, and the ground of a button's white text.
-
-    Nothing is 4.5 : 1 against both white and dark paper; there the labels come first.
-    """
+    """Controls: a selected label's text, and the ground of a button's text, `on_accent`."""
+    on_accent: str
     grid: str
     """Grid lines and borders."""
     paper: str
@@ -50,6 +48,7 @@ LIGHT = Palette(
     ink="#141a21",
     muted="#5a6472",
     accent="#4a3f66",
+    on_accent="#ffffff",
     grid="#e3e3e0",
     paper="#fcfcfb",
     card="#f4f4f2",
@@ -64,7 +63,8 @@ DARK = Palette(
     bad="#f4687e",
     ink="#e9e7e2",
     muted="#a3abb7",
-    accent="#8b78b0",
+    accent="#a294c4",
+    on_accent="#16131f",
     grid="#2c323b",
     paper="#14181d",
     card="#1d2229",

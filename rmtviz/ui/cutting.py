@@ -10,7 +10,7 @@ from rmtviz.errors import CannotRun, DataRefused, ExtraMissing, OrderUnknown
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
-from rmtviz.ui import data, plans, running, session, widgets
+from rmtviz.ui import data, links, plans, running, session, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
@@ -20,17 +20,14 @@ Reason = CannotRun | DataRefused | ExtraMissing
 
 def run_or_reason(model: Model) -> Running | Reason:
     """Return the model as a network that runs, or why it does not."""
-    if (chosen := st.session_state.pop("data_next", None)) is not None:
-        st.session_state["data"] = chosen
     try:
         with st.spinner(say("prune.run_wait")):
             run = running.running(model, *data.how(model))
             running.whole(run)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
-        data.draw(None)
         return reason
-    how_it_runs(run)
-    data.draw(run)
+    if not links.bare():
+        how_it_runs(run)
     return run
 
 
@@ -146,6 +143,7 @@ def how_it_runs(run: Running) -> None:
         label = say("prune.runs", activation=activation, inputs=inputs)
     with st.popover(label, icon=":material/memory:"):
         st.markdown(say("prune.runs_help"))
+        st.caption(data.entering(run))
         if isinstance(run.choice, networks.CNN):
             st.markdown(
                 f"{say('prune.run_layout')}: `{run.choice.layout}`",

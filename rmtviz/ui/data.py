@@ -1,6 +1,6 @@
 """The data that accuracy is measured on: shipped, downloaded on request, or the visitor's own."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -9,8 +9,10 @@ from rmtviz.datasets import DATASETS, Dataset
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import widgets
 from rmtviz.ui.library import Model
-from rmtviz.ui.running import Running
 from rmtviz.words import say
+
+if TYPE_CHECKING:
+    from rmtviz.ui.running import Running
 
 UPLOAD_MB = 200
 
@@ -48,14 +50,17 @@ def how(model: Model) -> tuple[Any, ...]:
     return activation, inputs, order, layout, choice()
 
 
-def draw(run: Running | None) -> None:
-    """Draw which data are in use and how they enter, with the choice of others."""
-    used = run.dataset.name if run else say("prune.auto")
-    with st.popover(say("prune.data", name=_title(used)), icon=":material/dataset:"):
+def draw(model: Model) -> None:
+    """Draw which data accuracy is measured on, with the choice of others."""
+    if (chosen := st.session_state.pop("data_next", None)) is not None:
+        st.session_state["data"] = chosen
+    names = [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
+    titles: dict[str | None, str] = {None: say("prune.auto")}
+    titles |= {name: _title(name) for name in names}
+    used = st.session_state.get("data") or model.memo.known("data") or _recorded(model)
+    label = say("prune.data", name=_title(used) if used else say("prune.auto"))
+    with st.popover(label, icon=":material/dataset:"):
         st.markdown(say("prune.data_help"))
-        names = [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
-        titles: dict[str | None, str] = {None: say("prune.auto")}
-        titles |= {name: _title(name) for name in names}
         st.selectbox(
             say("prune.data_choice"),
             list(titles),
@@ -63,11 +68,16 @@ def draw(run: Running | None) -> None:
             key="data",
             persist_state="session",
         )
-        if run:
-            st.caption(_entering(run))
         _upload()
     if problem := st.session_state.pop("data_problem", None):
         widgets.refusal(problem)
+
+
+def _recorded(model: Model) -> str | None:
+    """Return the data that a network of ours was trained on."""
+    recipe = model.checkpoint.about.get("trained")
+    name = recipe.get("dataset") if isinstance(recipe, dict) else None
+    return name if name in DATASETS else None
 
 
 def _upload() -> None:
@@ -93,7 +103,7 @@ def _upload() -> None:
     st.rerun()
 
 
-def _entering(run: Running) -> str:
+def entering(run: "Running") -> str:
     """Return in words how a sample enters the network."""
     centre, scale = run.entering
     form = " × ".join(str(side) for side in run.dataset.image_shape if side != 1)

@@ -20,7 +20,7 @@ from rmtviz.pruning import PruningPlan
 from rmtviz.rules import RULES
 from rmtviz.tradeoff import Curve
 from rmtviz.ui import data as visitors
-from rmtviz.ui import models, plans, running, session, spectrum_chart, widgets
+from rmtviz.ui import links, models, plans, running, session, spectrum_chart, widgets
 from rmtviz.ui.cutting import Reason
 from rmtviz.ui.library import INITIALS, SAMPLES, Model
 from rmtviz.ui.running import Running
@@ -129,7 +129,8 @@ def chart(key: str, method: Method, view: str, layer: str, picture: str, scale: 
     spectrum_chart.show(data(about, picture, scale, of, rank), session.mode())
     if about.cuts:
         _why_not(_known(about))
-        _take(about, of, rank, start)
+        if not links.bare():
+            _take(about, of, rank, start)
 
 
 def _why_not(found: Found) -> None:
@@ -291,21 +292,19 @@ def lines(about: Subject, picture: str) -> str:
 
 
 def _linked(of: str, most: int) -> None:
-    """Take the rank of a link, once in a session."""
-    linked = st.session_state.setdefault("linked", set())
-    if "rank" in linked:
+    """Take the rank of the address, where it leads."""
+    if not links.fresh("rank"):
         return
-    linked.add("rank")
     word = st.query_params.get("rank", "")
     if word.isdecimal() and 1 <= int(word) <= most:
         st.session_state[spectrum_chart.KEY] = {"cut": {"of": of, "rank": int(word)}}
+    elif links.turned():
+        st.session_state.pop(spectrum_chart.KEY, None)
 
 
 def _link(rank: int, start: int) -> None:
-    if rank == start:
-        st.query_params.pop("rank", None)
-    elif st.query_params.get("rank") != str(rank):
-        st.query_params["rank"] = str(rank)
+    links.put("rank", None if rank == start else str(rank))
+    links.settle()
 
 
 def _take(about: Subject, of: str, rank: int, start: int) -> None:

@@ -1,10 +1,13 @@
-"""Choices that stand in the URL, by their names and not their labels: a link outlives a wording.
+"""Choices that stand in the address, by names and not by labels: a link outlives a wording.
 
-A link's values are taken when a session begins; from then on the session leads and the URL
-follows, also across pages, which drop a URL's parameters.
+An address's values are taken when a session begins, and again when the browser changed it
+(Back, Forward, a bookmark); from then on the session leads and the address follows, also
+across pages, which drop an address's values. A run changes the address once, at its end, so
+that Back takes back one choice.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,31 +16,88 @@ import streamlit as st
 from rmtviz import knobs
 from rmtviz.errors import BadOption
 
+LAG = 0.5
+"""Seconds after a change in which a browser may still tell the address from before."""
+
+
+def arrive(page: str) -> None:
+    """Begin a run of a page: where the browser changed the address, its values lead again."""
+    now, last = st.query_params.to_dict(), st.session_state.get("address")
+    st.session_state["wanted"] = dict(now)
+    st.session_state["turned"] = last is not None and _changed(page, now, *last)
+    if st.session_state["turned"]:
+        st.session_state["linked"] = set()
+
+
+def _changed(page: str, now: dict[str, str], before: str, told: dict[str, str], at: float) -> bool:
+    """Return whether the address is another than the one told, and no page's link made it so."""
+    followed_a_link = page != before and not now
+    return now != told and not followed_a_link and time.monotonic() - at > LAG
+
+
+def leave(page: str) -> None:
+    """End a run: bring the address to what was put, in one step."""
+    wanted = st.session_state["wanted"]
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+    st.session_state["address"] = (page, dict(wanted), time.monotonic())
+
+
+def settle() -> None:
+    """Bring the address to what was put, in a part of a page that runs on its own."""
+    page, *_ = st.session_state.get("address", ("",))
+    leave(page)
+
+
+def put(key: str, value: str | None) -> None:
+    """Put a value into the address, or take it out."""
+    wanted = st.session_state.setdefault("wanted", st.query_params.to_dict())
+    if value is None:
+        wanted.pop(key, None)
+    else:
+        wanted[key] = value
+
+
+def fresh(key: str) -> bool:
+    """Return whether the address leads in this value: once, until the browser changes it."""
+    linked: set[str] = st.session_state.setdefault("linked", set())
+    if key in linked:
+        return False
+    linked.add(key)
+    return True
+
+
+def turned() -> bool:
+    """Return whether the browser changed the address: what it leaves out is at its default."""
+    return bool(st.session_state.get("turned"))
+
 
 def choice(
     draw: Callable[..., Any], label: str, options: Sequence[str], key: str, **more: Any
 ) -> str:
     """Draw a choice (a selectbox, a segmented control); return its value.
 
-    The first option is the default, and is left out of the URL.
+    The first option is the default, and is left out of the address. Nothing is drawn on a
+    page without controls.
     """
+    if bare():
+        return standing(options, key)
+    if fresh(key):
+        if st.query_params.get(key) in options:
+            st.session_state[key] = st.query_params[key]
+        elif turned():
+            st.session_state.pop(key, None)
     # Written anew in each run: on a new page a choice that came by a link would else be lost.
     st.session_state[key] = standing(options, key)
     value: str = draw(label, options, key=key, persist_state="session", **more)
-    if value == options[0]:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != value:
-        st.query_params[key] = value
+    put(key, None if value == options[0] else value)
     return value
 
 
 def standing(options: Sequence[str], key: str) -> str:
     """Return the value of a choice, also on pages that do not draw it."""
-    linked = st.session_state.setdefault("linked", set())
-    if key not in linked:
-        linked.add(key)
-        if st.query_params.get(key) in options:
-            st.session_state[key] = st.query_params[key]
+    if key in st.query_params and fresh(key) and st.query_params[key] in options:
+        st.session_state[key] = st.query_params[key]
     now: str | None = st.session_state.get(key)
     return now if now is not None and now in options else options[0]
 
@@ -45,15 +105,16 @@ def standing(options: Sequence[str], key: str) -> str:
 def settings(table: Mapping[str, type], name: str, moved: Mapping[str, Any]) -> Any:
     """Return the choice of this name with its knobs as moved, or as a link set them.
 
-    The URL has those knobs of this choice that are not at their defaults; a word in it that
+    The address has those knobs of this choice that are not at their defaults; a word in it that
     makes no sense is passed over.
     """
     kept: dict[str, Any] = st.session_state.setdefault(f"settings_{name}", {})
-    linked = st.session_state.setdefault("linked", set())
     fields = [field.name for field in dataclasses.fields(table[name])]
     given = dict(moved)
-    if "settings" not in linked:
-        linked.add("settings")
+    if fresh("settings"):
+        if turned():
+            kept.clear()
+            given.clear()
         given |= {knob: st.query_params[knob] for knob in fields if knob in st.query_params}
     for knob in fields:
         try:
@@ -73,14 +134,12 @@ def bare() -> bool:
 
 
 def _follow(table: Mapping[str, type], name: str, choice: Any) -> None:
-    """Bring the URL to the knobs of a choice, and take those of the others out of it."""
+    """Put the knobs of a choice into the address, and take those of the others out of it."""
     fields = {field.name: field for field in dataclasses.fields(table[name])}
     known = {field.name for kind in table.values() for field in dataclasses.fields(kind)}
     for knob in known:
         value = getattr(choice, knob, None)
         if knob not in fields or value == fields[knob].default:
-            st.query_params.pop(knob, None)
-            continue
-        word = f"{value:.6g}" if isinstance(value, float) else str(value)
-        if st.query_params.get(knob) != word:
-            st.query_params[knob] = word
+            put(knob, None)
+        else:
+            put(knob, f"{value:.6g}" if isinstance(value, float) else str(value))

@@ -1,4 +1,4 @@
-"""The model bar: which model is looked at, on every page; samples and uploads one click away."""
+"""The model bar, on every page: the network, the data, the plan; each one click from a change."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from rmtviz import formats
 from rmtviz.errors import RmtvizError
-from rmtviz.ui import session, widgets
+from rmtviz.fits import METHODS
+from rmtviz.rules import RULES
+from rmtviz.ui import copy_link, data, language, plans, session, widgets
 from rmtviz.ui.library import SAMPLES, Model, sample
 from rmtviz.words import say
 
@@ -37,6 +39,15 @@ def bar() -> None:
         # Each file gets a popover of its own: the last one's would stay open over the answer.
         with st.popover(say("app.open"), icon=":material/upload_file:", key=f"open_{turn}"):
             _upload(turn)
+        data.draw(model)
+        st.page_link(
+            widgets.page("prune"),
+            label=_plan(model),
+            icon=":material/content_cut:",
+            width="content",
+        )
+        copy_link.draw()
+        language.draw()
     if problem := st.session_state.pop("upload_problem", None):
         widgets.refusal(problem)
 
@@ -60,6 +71,20 @@ def title(model: Model) -> str:
     if model.key in SAMPLES:
         return say(f"app.sample_title.{model.key}")
     return widgets.plain(model.title)
+
+
+def _plan(model: Model) -> str:
+    """Return the plan in three words: what it would store."""
+    rule, method = widgets.standing(RULES, "rule"), widgets.standing(METHODS, "method")
+    own = plans.ranks(model.digest)
+
+    def share() -> float:
+        cuts = plans.standing(model.analysed(method), rule).cuts
+        saved = sum(cut.parameters_before - cut.parameters_after for cut in cuts)
+        return 1 - saved / (model.spectra.model.parameters or 1)
+
+    stored = model.memo(("stored", method, rule, tuple(sorted(own.items()))), share)
+    return say("app.plan_none") if stored == 1 else say("app.plan", stored=stored)
 
 
 def _chosen() -> None:

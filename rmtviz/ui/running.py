@@ -70,6 +70,8 @@ def running(
             order=order,
             layout=layout,
         )
+        if data is None:
+            model.memo("data", lambda: dataset.name)
         return Running(model, choice, choice(model.checkpoint), dataset, foreign)
 
     name = data.name if data else None

@@ -5,7 +5,7 @@ import time
 
 import streamlit as st
 
-from rmtviz.ui import jobs
+from rmtviz.ui import jobs, links
 from rmtviz.ui.library import SAMPLES, Library, Model, sample
 from rmtviz.words import say
 
@@ -35,16 +35,16 @@ def find(key: str) -> Model | None:
 
 def current() -> Model:
     """Return the visitor's model: from this session, else from the URL, else the first sample."""
-    key = st.session_state.get("model") or st.query_params.get("model") or SAMPLES[0]
-    model = find(key)
+    if links.fresh("model") and (links.turned() or "model" not in st.session_state):
+        st.session_state["model"] = st.query_params.get("model") or SAMPLES[0]
+    model = find(st.session_state["model"])
     if model is None:
         st.warning(say("app.model_gone"), icon=":material/history:")
         model = sample(SAMPLES[0])
     st.session_state["model"] = model.key
     if model.key not in SAMPLES:
         _held(model.key)
-    if st.query_params.get("model", SAMPLES[0]) != model.key:
-        st.query_params["model"] = model.key
+    links.put("model", None if model.key == SAMPLES[0] else model.key)
     return model
 
 
@@ -56,7 +56,6 @@ def choose(model: Model) -> None:
         mine.append(model.key)
     for key in ("layer", "run_activation", "run_inputs", "data"):
         st.session_state.pop(key, None)
-    st.query_params["model"] = model.key
 
 
 def own_models() -> list[Model]:

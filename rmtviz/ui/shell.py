@@ -11,10 +11,12 @@ import streamlit as st
 from rmtviz.errors import RmtvizError
 from rmtviz.lessons import tracy_widom
 from rmtviz.site import home
-from rmtviz.ui import language, links, models, widgets
+from rmtviz.tokens import MODES
+from rmtviz.ui import language, links, models, session, widgets
 from rmtviz.words import say
 
 PAGES = {
+    "home": ":material/home:",
     "explore": ":material/query_stats:",
     "prune": ":material/content_cut:",
     "train": ":material/model_training:",
@@ -44,10 +46,21 @@ def run() -> None:
         ],
         position="top",
     )
-    if not links.bare():
-        models.bar()
-    page.run()
+    _legible()
+    links.arrive(page.url_path)
+    try:
+        if not links.bare():
+            models.bar()
+        page.run()
+    finally:
+        links.leave(page.url_path)
     warm()
+
+
+def _legible() -> None:
+    """Give filled buttons the text of `tokens`: Streamlit's own is white on any ground."""
+    colour = MODES[session.mode()].on_accent
+    st.html(f"<style>[data-testid=stBaseButton-primary] {{ color: {colour} }}</style>")
 
 
 def failed(error: Exception) -> None:

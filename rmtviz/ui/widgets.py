@@ -59,6 +59,8 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
     fields = [field for field in dataclasses.fields(made) if "low" in field.metadata]
     if not fields:
         return made()
+    if links.bare():
+        return standing(table, key)
     with st.popover(say("choice.options"), icon=":material/tune:"):
         st.markdown(say(f"choice.{name}.help"))
         values = {field.name: _knob(name, field) for field in fields}

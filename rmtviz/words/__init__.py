@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import resources
+from string import Formatter
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ja": "日本語"}
 """The languages, by their codes (BCP 47): how each calls itself."""
@@ -36,10 +37,20 @@ def say(key: str, /, **values: object) -> str:
     return catalogue()[key].format(**values)
 
 
+def partly(key: str, /, **values: object) -> str:
+    """Return the sentence of this key with these fields filled in and the others left open.
+
+    A browser that follows a hand fills in the rest.
+    """
+    sentence = catalogue()[key]
+    names = {name for _, name, _, _ in Formatter().parse(sentence) if name}
+    return sentence.format(**{name: f"{{{name}}}" for name in names - set(values)}, **values)
+
+
 def language() -> str:
     """Return the language spoken here: that of `speaking`, else what `ask` knows, else English."""
     found = _spoken.get() or _asked()
-    return found if found in LANGUAGES else next(iter(LANGUAGES))
+    return found if found and found in LANGUAGES else next(iter(LANGUAGES))
 
 
 @contextmanager

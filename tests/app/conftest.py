@@ -26,9 +26,12 @@ PATIENCE = 60.0
 class Visitor:
     """One tab of one visitor. After each act, nothing may have broken."""
 
-    def __init__(self, theme: str = "light", locale: str = "en-US", **query: str) -> None:
+    def __init__(
+        self, page: str, theme: str = "light", locale: str = "en-US", **query: str
+    ) -> None:
         self.at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
         self.at.context = {"theme": theme, "locale": locale}
+        self.at.switch_page(str(ROOT / "rmtviz" / "ui" / "pages" / f"{page}.py"))
         self.at.query_params.update(query)
         self.run()
 
@@ -161,13 +164,12 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.fixture
 def visit() -> Callable[..., Visitor]:
-    """Open the app: `visit("prune", theme="dark", model="noisy")`."""
+    """Open the app at a page: `visit("prune", theme="dark", model="noisy")`."""
 
     def opened(
         page: str = "explore", theme: str = "light", locale: str = "en-US", **query: str
     ) -> Visitor:
-        visitor = Visitor(theme, locale, **query)
-        return visitor if page == "explore" else visitor.go(page)
+        return Visitor(page, theme, locale, **query)
 
     return opened
 

@@ -29,7 +29,7 @@ QUIET = (
     "--no-first-run",
 )
 
-PROBE = re.compile(r"/(prune|train|learn)/_stcore/(health|host-config)$")
+PROBE = re.compile(r"/[a-z]+/_stcore/(health|host-config)$")
 """Where Streamlit's page first looks for its server when a page is opened by its own address."""
 
 
@@ -115,7 +115,7 @@ def notes() -> Notes:
 
 @pytest.fixture
 def page(browser: Browser, server: Server, notes: Notes) -> Iterator[Page]:
-    """A page of a visitor of its own; relative addresses are the app's."""
+    """A page of a visitor of its own, in which nothing breaks; relative addresses are the app's."""
     context = browser.new_context(
         base_url=server.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
     )
@@ -138,3 +138,5 @@ def page(browser: Browser, server: Server, notes: Notes) -> Iterator[Page]:
     opened.on("websocket", lambda websocket: note_request(websocket.url))
     yield opened
     context.close()
+    assert notes.errors == []
+    assert notes.outside == []

@@ -2,125 +2,35 @@
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from playwright.sync_api import (
-    Browser,
-    Locator,
-    Page,
-    TimeoutError,
-    expect,
-)
+from playwright.sync_api import Browser, Page, expect
 
 from rmtviz import formats, pruning
 from rmtviz.fits import BEMA
 from rmtviz.rules import EnergyShare
 from rmtviz.ui.library import sample
-from rmtviz.words import catalogue, say
-
-CHART = ".js-plotly-plot .main-svg"
-SPECTRUM = ".stage svg"
-LONG = 60_000
-expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(autouse=True)
-def nothing_breaks(page: Page, notes) -> Iterator[None]:
-    """No error in the page, and no request to another server, in any journey."""
-    yield
-    assert notes.errors == []
-    assert notes.outside == []
-
-
-def opened(page: Page, address: str = "/") -> Page:
-    page.goto(address)
-    shown = CHART if address.startswith("/prune") else SPECTRUM
-    expect(page.locator(shown).first).to_be_visible()
-    return page
-
-
-def go(page: Page, name: str) -> None:
-    page.get_by_role("link", name=say(f"{name}.nav"), exact=True).click()
-    expect(page.get_by_role("heading", name=say(f"{name}.title"))).to_be_visible()
-
-
-def button(page: Page, key: str, **values: object) -> Locator:
-    return page.get_by_role("button", name=say(key, **values), exact=True)
-
-
-def choose(page: Page, key: str) -> None:
-    page.get_by_role("radio", name=say(key), exact=True).click()
-
-
-def rule(page: Page, key: str) -> Locator:
-    """Open the choice of a rule; return the one that is to be clicked."""
-    page.get_by_role("combobox", name=say("choice.rule")).click()
-    return page.get_by_role("option", name=say(f"choice.{key}.title"), exact=True)
-
-
-def pick(page: Page, key: str, option: str) -> None:
-    """Pick from a list that opens, by the keys of its label and of the option."""
-    wanted = page.get_by_role("option", name=say(option), exact=True)
-    opener = page.get_by_role("combobox", name=say(key))
-    opener.click()
-    try:
-        wanted.click(timeout=3_000)
-    except TimeoutError:  # the accuracy came meanwhile, and redrawing the page shuts the list
-        opener.click()
-        wanted.click()
-
-
-def cut(page: Page) -> Locator:
-    """The cut on the spectrum, once the accuracy at every rank is known."""
-    grip = page.get_by_role("slider", name=say("chart.live.cut"), exact=True)
-    expect(grip).to_have_attribute("aria-valuetext", re.compile("Accuracy"))
-    page.locator(SPECTRUM).scroll_into_view_if_needed()
-    return grip
-
-
-def headline(page: Page) -> Locator:
-    return page.get_by_role("heading", level=3)
-
-
-def opening(page: Page, key: str) -> Locator:
-    """What begins like the sentence of this key, up to its first field."""
-    return page.get_by_text(catalogue()[key].split("{")[0]).first
-
-
-def upload(page: Page, name: str, content: bytes) -> None:
-    button(page, "app.open").click()
-    file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
-    page.locator("input[type=file]").set_input_files(file)
-
-
-def short_run(page: Page, epochs: int) -> None:
-    """Start a run on 1,000 images from the Train page."""
-    images, passes = (slider(page, key) for key in ("samples", "epochs"))
-    images.press("Home")
-    expect(images).to_have_value("0")
-    passes.press("Home")
-    for _ in range(epochs - 1):
-        passes.press("ArrowRight")
-    expect(passes).to_have_value(str(epochs))
-    button(page, "train.start").click()
-
-
-def long_run(page: Page) -> None:
-    """Start a run from the Train page that goes on until it is stopped."""
-    images, passes = (slider(page, key) for key in ("samples", "epochs"))
-    images.press("End")
-    expect(images).to_have_value("5")
-    passes.press("End")
-    expect(passes).to_have_value("40")
-    button(page, "train.start").click()
-
-
-def slider(page: Page, key: str) -> Locator:
-    return page.get_by_role("slider", name=say(f"train.{key}")).first
+from rmtviz.words import say
+from tests.browser.steps import (
+    CHART,
+    LONG,
+    SPECTRUM,
+    button,
+    choose,
+    cut,
+    go,
+    headline,
+    long_run,
+    opened,
+    opening,
+    pick,
+    rule,
+    short_run,
+    upload,
+)
 
 
 def test_a_newcomer_sees_a_verdict_and_follows_a_layer(page: Page):
@@ -174,7 +84,7 @@ def test_the_cut_is_dragged_let_go_and_moved_by_keys(page: Page):
 
 @pytest.mark.parametrize("form", ["png", "svg", "csv"])
 def test_the_picture_is_taken_home(page: Page, tmp_path: Path, form: str):
-    opened(page, "/?layer=2&picture=scree")
+    opened(page, "/explore?layer=2&picture=scree")
     cut(page)
     page.get_by_text(say("chart.live.save")).click()
     with page.expect_download() as download:
@@ -366,7 +276,12 @@ WIDER = """() => Math.max(
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_is_wider_than_its_window(page: Page, theme: str):
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    for name, shown in (("", SPECTRUM), ("prune", CHART), ("train", "[data-testid=stSlider]")):
+    for name, shown in (
+        ("", "[data-testid=stPageLink]"),
+        ("explore", SPECTRUM),
+        ("prune", CHART),
+        ("train", "[data-testid=stSlider]"),
+    ):
         page.set_viewport_size({"width": 1440, "height": 900})
         page.goto(f"/{name}")
         expect(page.locator(shown).first).to_be_visible()

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -12,14 +11,6 @@ from rmtviz.lessons import LESSONS
 from rmtviz.words import say
 
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(autouse=True)
-def nothing_breaks(page: Page, notes) -> Iterator[None]:
-    """No error in the page, and no request to another server."""
-    yield
-    assert notes.errors == []
-    assert notes.outside == []
 
 
 def opened(page: Page, query: str) -> Page:

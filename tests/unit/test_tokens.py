@@ -74,7 +74,7 @@ def test_words_and_shapes_stand_out(palette: Palette, surface: str):
 
 def test_controls_stand_out(palette: Palette):
     assert contrast(palette.accent, palette.paper) >= 4.5
-    assert contrast(palette.accent, "#ffffff") >= 3.8
+    assert contrast(palette.accent, palette.on_accent) >= 4.5
 
 
 @pytest.mark.parametrize("eye", MACHADO)

@@ -51,15 +51,16 @@ def calls_in(source: str, path: str) -> Iterator[Call]:
         if not (isinstance(node, ast.Call) and node.args):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        if name != "say" and name not in REFUSES:
+        if name not in ("say", "partly") and name not in REFUSES:
             continue
         keywords = [each.arg for each in node.keywords]
         if len(node.args) > 1 or isinstance(node.args[0], ast.Starred):
             continue
-        given = None if None in keywords else frozenset(map(str, keywords))
+        open_ = None in keywords or name == "partly"
+        given = None if open_ else frozenset(map(str, keywords))
         if given is not None and name == "refuse":
             given |= {"source"}
-        yield Call(f"{path}:{node.lineno}", patterns(node.args[0]), given, name != "say")
+        yield Call(f"{path}:{node.lineno}", patterns(node.args[0]), given, name in REFUSES)
 
 
 def all_calls() -> list[Call]:

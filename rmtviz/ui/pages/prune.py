@@ -5,7 +5,7 @@ import streamlit as st
 from rmtviz import verdict
 from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
-from rmtviz.ui import cutting, models, plans, running, session, widgets
+from rmtviz.ui import cutting, links, models, plans, running, session, widgets
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
@@ -18,7 +18,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     run = cutting.run_or_reason(model)
     analysis = model.analysed(method)
     plan = plans.plan(analysis, rule)
-    cutting.steps(model.digest)
+    if not links.bare():
+        cutting.steps(model.digest)
 if not analysis.layers:
     st.info(say("prune.empty"), title=verdict.of_model(analysis), icon=":material/info:")
     st.stop()
@@ -26,8 +27,11 @@ head = st.container()
 left, right = st.columns([11, 9], gap="medium")
 with left:
     layer = widgets.layer(analysis).name
-    cutting.slider(analysis, plan, layer)
-    if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
+    if not links.bare():
+        cutting.slider(analysis, plan, layer)
+    if not links.bare() and st.toggle(
+        say("prune.trial"), key="trial", help=say("prune.trial_about")
+    ):
         plan = cutting.trial(analysis, plan, layer)
 runs = run if isinstance(run, Running) else None
 before, after = running.sizes(model, plan, runs)
@@ -43,5 +47,7 @@ with left:
         cutting.no_accuracy(run, model, analysis, plan, layer)
 with right:
     cutting.table(analysis, plan)
+    if links.bare():
+        st.stop()
     tested = cutting.test(runs, plan) if runs else None
     cutting.take_away(model, runs, analysis, plan, (before, after), read, tested)

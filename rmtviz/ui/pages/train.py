@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from rmtviz.ui import jobs, live, session
+from rmtviz.ui import jobs, links, live, session
 from rmtviz.words import say
 
 token = st.session_state.get("run") or st.query_params.get("run")
 run = jobs.registry().find(token)
 if run is not None:
     st.session_state["run"] = run.token
-    st.query_params["run"] = run.token
+    links.put("run", run.token)
 elif token:
     st.session_state.pop("run", None)
     st.warning(say("train.gone"), icon=":material/history:")

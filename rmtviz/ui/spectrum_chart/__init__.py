@@ -5,14 +5,13 @@ beforehand; Python is told the rank when it is let go (see `show`).
 """
 
 from importlib import resources
-from string import Formatter
 from typing import Any
 
 import streamlit as st
 
 from rmtviz.tokens import FONT, MODES
 from rmtviz.ui.spectrum_chart.shown import PICTURES, SCALES
-from rmtviz.words import catalogue, say
+from rmtviz.words import catalogue, partly, say
 
 __all__ = ["KEY", "PICTURES", "SCALES", "show", "told", "words"]
 
@@ -41,12 +40,23 @@ _draw = st.components.v2.component(
 def show(data: dict[str, Any], mode: str) -> None:
     """Draw the chart: `data` as in `shown.data`, with what `rmtviz.ui.exploring` adds."""
     colours = MODES[mode]
-    names = ("learnt", "noise", "theory", "ink", "muted", "grid", "paper", "card", "accent")
+    names = (
+        "learnt",
+        "noise",
+        "theory",
+        "ink",
+        "muted",
+        "grid",
+        "paper",
+        "card",
+        "accent",
+        "on_accent",
+    )
     _draw(
         key=KEY,
         data={
             **data,
-            "colours": {name: getattr(colours, name) for name in names} | {"on_accent": "white"},
+            "colours": {name: getattr(colours, name) for name in names},
             "font": FONT,
         },
         on_cut_change=lambda: None,
@@ -66,7 +76,7 @@ def told(of: str, most: int) -> int | None:
 def words(picture: str, scale: str) -> dict[str, str]:
     """Return the chart's sentences, their fields open, and the names of its axes."""
     names = [key.removeprefix(LIVE) for key in catalogue() if key.startswith(LIVE)]
-    found = {name: say(f"chart.live.{name}", **_open(LIVE + name)) for name in names}
+    found = {name: partly(f"chart.live.{name}") for name in names}
     if picture == "scree":
         axis = say("chart.axis_rank")
     elif picture == "quantiles":
@@ -74,9 +84,3 @@ def words(picture: str, scale: str) -> dict[str, str]:
     else:
         axis = say(f"chart.axis_{scale}")
     return found | {"axis": axis, "height": say(f"chart.height_{picture}")}
-
-
-def _open(key: str) -> dict[str, str]:
-    """Return the fields of a sentence as they are, for others to fill in."""
-    parts = Formatter().parse(catalogue()[key])
-    return {name: f"{{{name}}}" for _, name, _, _ in parts if name}

@@ -13,8 +13,11 @@ import streamlit as st
 
 HERE = Path(__file__).parent
 
+MATHS = (HERE / "maths.js").read_text("utf-8")
+"""Random matrices and their spectra in the browser."""
+
 SCRIPT = "\n".join(
-    (HERE / name).read_text("utf-8") for name in ("maths.js", "scenes.js", "stage.js")
+    [MATHS, *((HERE / f"{name}.js").read_text("utf-8") for name in ("scenes", "stage"))]
 )
 """The whole script: three parts of one module."""
 
