@@ -71,8 +71,8 @@ DARK = Palette(
 )
 
 FONT = (
-    'Inter, "Hiragino Sans", "Yu Gothic UI", "Noto Sans JP", "Noto Sans CJK JP", '
-    "system-ui, sans-serif"
+    'Inter, system-ui, "Hiragino Sans", "Yu Gothic UI", "Noto Sans JP", "Noto Sans CJK JP", '
+    "sans-serif"
 )
 """The font families: Inter is shipped; Japanese takes that of macOS, Windows or Linux."""
 

@@ -82,3 +82,14 @@ def test_the_browsers_language_is_the_default(visit, locale: str, lang: str | No
     assert visitor.at.title[0].value == catalogue(spoken)["explore.title"]
     visitor.go("prune")
     assert visitor.at.title[0].value == catalogue(spoken)["prune.title"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_choices_outlive_a_change_of_language(visit, page: str):
+    """A browser sends the label of the old language; it must not be taken for the value."""
+    visitor = visit(page, rule="shrinkage", method="iterated")
+    chosen = {each.key: each.value for each in visitor.at.selectbox if each.key}
+    for code in ("ja", "en", "ja"):
+        visitor.choose("lang", code)
+        assert visitor.errors == []
+        assert {each.key: each.value for each in visitor.at.selectbox if each.key} == chosen
