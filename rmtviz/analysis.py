@@ -75,6 +75,12 @@ class LayerAnalysis:
         return self.spikes or 0 if self.fit.method.beside else 0
 
     @property
+    def rank(self) -> int:
+        """The rank as stored: at most p, and at most a factored layer's inner side."""
+        m, n = self.layer.shape
+        return min(m, n, self.parameters // (m + n)) if self.layer.factored else min(m, n)
+
+    @property
     def sigma(self) -> float | None:
         """The standard deviation of the noise's entries."""
         return self.bulk.sigma if self.bulk else None
@@ -275,7 +281,11 @@ def fit(
     itself. Methods that need the entries take them from the `checkpoint`,
     but for layers whose spectrum is estimated: those are too large for them.
     """
-    count = 1 if each else sum(item.spectrum.p >= SMALLEST for item in spectra.layers)
+    count = (
+        1
+        if each
+        else sum(item.spectrum.p >= SMALLEST and not item.layer.adapter for item in spectra.layers)
+    )
     level = 1 - (1 - method.level) ** (1 / max(count, 1))
     chosen = knobs.label(METHODS, method)
     methods = {name: METHODS[name]().at(level) for name in COMPARED} | {chosen: method.at(level)}
@@ -296,6 +306,8 @@ def fit(
 
 
 def _fit(method: Method, item: LayerSpectrum, checkpoint: Checkpoint | None) -> MPFit:
+    if item.layer.adapter:
+        return MPFit(method, Status.PRODUCT)
     if isinstance(method, Dyson) and item.equalised and screen(item.spectrum) is Status.OK:
         return method.of(item.equalised)
     seen = checkpoint is not None and not item.spectrum.estimated  # else minutes for each fit

@@ -56,7 +56,10 @@ def remembered(
 
 def _name(digest: str, found: Sequence[Layer]) -> str:
     """Return the name of a checkpoint's folder; the layers depend on what its tensors are told."""
-    kinds = [[each.name, each.kind, each.tensors, each.shape, each.part] for each in found]
+    kinds = [
+        [each.name, each.kind, each.tensors, each.shape, each.part, each.twins, each.scale]
+        for each in found
+    ]
     told = hashlib.sha256(json.dumps(kinds).encode()).hexdigest()
     return f"{digest[:32]}-{told[:16]}"
 

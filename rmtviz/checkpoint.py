@@ -16,8 +16,17 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz.errors import BadOption
+from rmtviz.words import say
+
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """Last parts of names of tensors that are state but are not trained."""
+
+PLAIN = "weights"
+"""The name of the copy of the weights that a file gives as the weights."""
+
+GLANCE = 64
+"""So many numbers of two tensors are compared before all are."""
 
 FLOATS: Mapping[str, np.dtype] = MappingProxyType(
     {
@@ -50,6 +59,11 @@ class Tensor:
         array.flags.writeable = False
         return array
 
+    def start(self) -> bytes:
+        """Return the first bytes of the numbers, where that is possible without the others."""
+        some = getattr(self.load, "start", self.load)()
+        return some.reshape(-1)[:GLANCE].tobytes()
+
     @property
     def size(self) -> int:
         """The number of elements."""
@@ -77,6 +91,12 @@ class Skipped:
     shape: tuple[int, ...]
     dtype: str
     reason: str
+    other: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason in words; `other` is the tensor that it names, where it names one."""
+        return say(f"skipped.{self.reason}", other=self.other)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +105,8 @@ class Checkpoint:
 
     `source` is a file's name as people know it, `format` a key of `formats.FORMATS` (or
     "arrays"), `metadata` what the file says of itself, as text by key. `graph` is the ONNX
-    file that the tensors came from, where it was one: what runs them.
+    file that the tensors came from, where it was one: what runs them. `copies` are other
+    copies of the same weights in the file, by name; `copy` is the name of the one taken.
     """
 
     tensors: Mapping[str, Tensor]
@@ -94,6 +115,8 @@ class Checkpoint:
     metadata: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[Skipped, ...] = ()
     graph: bytes | None = field(default=None, repr=False)
+    copies: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict, repr=False)
+    copy: str = PLAIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
@@ -135,15 +158,50 @@ class Checkpoint:
             total.update(little.reshape(-1).view(np.uint8).data)
         return total.hexdigest()
 
+    @functools.cached_property
+    def twins(self) -> Mapping[str, str]:
+        """The tensors that stand under an earlier name too, and that name: tied weights.
+
+        Those are tensors in one place of a file, and matrices of equal numbers; but not matrices
+        of one number only, such as zero, which come equal by chance.
+        """
+        full = [name for name, it in self.tensors.items() if it.floating and it.size]
+        found: dict[str, str] = {}
+        for names in self._alike(full, lambda tensor: tensor.load):
+            found |= dict.fromkeys(names[1:], names[0])
+        groups = [
+            [name for name in full if len(self.tensors[name].shape) > 1 and name not in found]
+        ]
+        for key in (lambda tensor: b"", Tensor.start, _numbers):
+            groups = [same for names in groups for same in self._alike(names, key)]
+        for names in groups:
+            found |= dict.fromkeys(names[1:], names[0])
+        return MappingProxyType({name: _first(name, found) for name in full if name in found})
+
+    def _alike(self, names: list[str], key: Callable[[Tensor], Any]) -> list[list[str]]:
+        """Return the groups of two or more of these with one shape, dtype and key."""
+        groups: dict[Any, list[str]] = {}
+        for name in names:
+            tensor = self.tensors[name]
+            groups.setdefault((tensor.shape, tensor.dtype.name, key(tensor)), []).append(name)
+        return [group for group in groups.values() if len(group) > 1]
+
+    @property
+    def _once(self) -> Mapping[str, Tensor]:
+        return {name: it for name, it in self.tensors.items() if name not in self.twins}
+
     @property
     def parameters(self) -> int:
-        """The number of trained numbers: elements of floating tensors that are no buffers."""
-        return sum(t.size for name, t in self.tensors.items() if t.floating and not _buffer(name))
+        """The number of trained numbers: elements of floating tensors that are no buffers.
+
+        Twins are counted once.
+        """
+        return sum(t.size for name, t in self._once.items() if t.floating and not _buffer(name))
 
     @property
     def buffers(self) -> int:
         """The number of all other elements."""
-        return sum(t.size for t in self.tensors.values()) - self.parameters
+        return sum(t.size for t in self._once.values()) - self.parameters
 
     @property
     def bytes(self) -> int:
@@ -158,6 +216,33 @@ class Checkpoint:
         except ValueError:
             return {}
         return record if isinstance(record, dict) else {}
+
+    @property
+    def title(self) -> str:
+        """The source, with the name of the copy that was taken where it is not the plain one."""
+        return self.source if self.copy == PLAIN else f"{self.source} ({self.copy})"
+
+    def taking(self, copy: str) -> "Checkpoint":
+        """Return the checkpoint with another copy of its weights; this one becomes a copy.
+
+        Raises:
+            BadOption: no copy of this name.
+        """
+        if copy == self.copy:
+            return self
+        if copy not in self.copies:
+            known = ", ".join((self.copy, *self.copies))
+            raise BadOption("unknown_name", name=copy, known=known)
+        others = {name: it for name, it in self.copies.items() if name != copy}
+        listed = [item for item in self.left_out if item.name != copy]
+        listed.append(Skipped(self.copy, (), "dict", "copy"))
+        return replace(
+            self,
+            tensors=self.copies[copy],
+            copies={self.copy: self.tensors, **others},
+            copy=copy,
+            left_out=tuple(listed),
+        )
 
     def minus(self, other: "Checkpoint") -> "Checkpoint":
         """Return the difference of the floating tensors that both have in the same shape.
@@ -179,6 +264,20 @@ class Checkpoint:
         """Return the same checkpoint with entries of our own record added or replaced."""
         merged = {**self.about, **record}
         return replace(self, metadata={**self.metadata, "rmtviz": json.dumps(merged)})
+
+
+def _first(name: str, found: Mapping[str, str]) -> str:
+    while name in found:
+        name = found[name]
+    return name
+
+
+def _numbers(tensor: Tensor) -> object:
+    """Return what only equal numbers share; of one number only, what nothing shares."""
+    array = tensor.read()
+    if (array == array.reshape(-1)[0]).all():
+        return object()
+    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
 
 
 def _buffer(name: str) -> bool:

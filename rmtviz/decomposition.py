@@ -43,7 +43,7 @@ class Model:
     def of(cls, checkpoint: Checkpoint) -> "Model":
         """Return what there is to say of a checkpoint; its digest is made if it was not."""
         return cls(
-            checkpoint.source,
+            checkpoint.title,
             checkpoint.digest,
             checkpoint.format,
             checkpoint.parameters,
@@ -85,6 +85,8 @@ class Spectra:
                     "tensors": list(item.layer.tensors),
                     "shape": list(item.layer.shape),
                     **({"part": list(item.layer.part)} if item.layer.part else {}),
+                    **({"twins": list(item.layer.twins)} if item.layer.twins else {}),
+                    **({"scale": item.layer.scale} if item.layer.scale != 1 else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
@@ -104,7 +106,9 @@ class Spectra:
         for entry in record["layers"]:
             shape = (entry["shape"][0], entry["shape"][1])
             part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
-            layer = Layer(entry["name"], entry["kind"], tuple(entry["tensors"]), shape, part)
+            tensors, twins = tuple(entry["tensors"]), tuple(entry.get("twins", ()))
+            scale = entry.get("scale", 1.0)
+            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, scale)
             spectrum = Spectrum(
                 entry["singular_values"],
                 shape,
@@ -116,7 +120,13 @@ class Spectra:
             equalised = other and Spectrum(other["singular_values"], tuple(other["shape"]))
             found.append(LayerSpectrum(layer, entry["parameters"], spectrum, entries, equalised))
         skipped = tuple(
-            Skipped(entry["name"], tuple(entry["shape"]), entry["dtype"], entry["reason"])
+            Skipped(
+                entry["name"],
+                tuple(entry["shape"]),
+                entry["dtype"],
+                entry["reason"],
+                entry.get("other", ""),
+            )
             for entry in record["skipped"]
         )
         return cls(Model(**record["model"]), tuple(found), skipped)
@@ -191,6 +201,8 @@ def _matrix_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
 def _work(layer: Layer) -> int:
     """Return a number that grows with the time that a layer takes."""
     p, n = sorted(layer.shape)
+    if layer.adapter:
+        return n
     return p * p * (n + p) if p <= EXACT else EXACT * p * n
 
 
@@ -198,6 +210,8 @@ def _decomposed(
     layer: Layer, checkpoint: Checkpoint, room: Room, equalise: bool
 ) -> LayerSpectrum | None:
     """Return a layer's spectrum and entries; None where they are not finite."""
+    if layer.adapter:
+        return _product(layer, checkpoint, room)
     if min(layer.shape) > EXACT:
         return _estimated(layer, checkpoint, room)
     try:
@@ -217,6 +231,18 @@ def _decomposed(
         with room.take(2 * svd_bytes(layer, checkpoint)):
             other = equalised(layer.matrix(checkpoint))
     return LayerSpectrum(layer, layer.parameters(checkpoint), spectrum, entries, other)
+
+
+def _product(layer: Layer, checkpoint: Checkpoint, room: Room) -> LayerSpectrum | None:
+    """Return the spectrum of a low-rank update, whose product is never made; None: not finite."""
+    stored = layer.parameters(checkpoint)
+    with room.take(4 * 8 * stored):
+        first, second = layer.held(checkpoint)
+        try:
+            spectrum = Spectrum.by_product(second, first, layer.scale)
+        except NotFiniteError:
+            return None
+    return LayerSpectrum(layer, stored, spectrum)
 
 
 def _estimated(layer: Layer, checkpoint: Checkpoint, room: Room) -> LayerSpectrum | None:
@@ -254,4 +280,5 @@ def skipped_record(item: Skipped) -> dict[str, Any]:
         "shape": list(item.shape),
         "dtype": item.dtype,
         "reason": item.reason,
+        **({"other": item.other} if item.other else {}),
     }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rmtviz.datasets import Samples
 from rmtviz.errors import CannotRun, DataRefused
-from rmtviz.networks import Runner
+from rmtviz.networks import TOKENS, Runner
 
 Z95 = 1.959963984540054
 """The 0.975 quantile of the normal law."""
@@ -24,10 +24,12 @@ WARM, ROUNDS = 3, 31
 class Evaluation:
     """What a network made of some samples.
 
-    `accuracy` is the share read right, `loss` the mean cross-entropy (natural logarithm),
+    `accuracy` is the share read right, `loss` the mean cross-entropy (natural logarithm: nats),
+    `unit` what `samples` counts, a key under `unit` (of text each character is one),
     `predictions` (N,) the class with the largest logit, `never_predicted` the classes that
     no sample was taken for, `commonest` the share of the most frequent label, which is what
-    somebody reads right who always names that class.
+    somebody reads right who always names that class, `design` the factor by which the standard
+    error is wider than that of independent answers: those within a window of text are not.
     """
 
     dataset: str
@@ -40,11 +42,18 @@ class Evaluation:
     activation: str
     inputs: str
     commonest: float
+    unit: str = "images"
+    design: float = 1.0
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the loss: among how many equally likely classes it would hesitate."""
+        return math.exp(self.loss)
 
     @property
     def standard_error(self) -> float:
-        """The binomial standard error of the accuracy."""
-        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
+        """The standard error of the accuracy: the binomial one times `design`."""
+        return self.design * math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
 
 
 def evaluate(network: Runner, samples: Samples) -> Evaluation:
@@ -68,12 +77,14 @@ def evaluate(network: Runner, samples: Samples) -> Evaluation:
         split=samples.name,
         samples=len(samples),
         accuracy=float((predictions == samples.labels).mean()),
-        loss=_cross_entropy(logits, samples.labels),
+        loss=float(cross_entropies(logits, samples.labels).mean()),
         predictions=predictions,
         never_predicted=tuple(sorted({*range(samples.classes)} - {*predictions.tolist()})),
         activation=network.activation,
         inputs=network.inputs,
         commonest=float(np.bincount(samples.labels).max() / len(samples)),
+        unit=samples.unit,
+        design=_design(predictions == samples.labels, len(samples.images)),
     )
 
 
@@ -156,6 +167,14 @@ def latencies(
     }
 
 
+def cross_entropies(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return −log softmax(logits) at the labels, of each sample: (N, classes), (N,) to (N,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    found: NDArray[np.float64] = np.log(np.exp(shifted).sum(axis=1)) - own
+    return found
+
+
 def output_error(before: Runner, after: Runner, inputs: NDArray[Any]) -> float:
     """Return how far a cut moves a network's outputs: ‖f'(x) − f(x)‖ / ‖f(x)‖ over all inputs.
 
@@ -172,14 +191,22 @@ def output_error(before: Runner, after: Runner, inputs: NDArray[Any]) -> float:
     return moved / size if size else (math.inf if moved else 0.0)
 
 
-def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray[np.float32]:
-    """Return inputs (count, numbers) of independent standard normal numbers."""
+def random_inputs(network: Runner, count: int = 1_000, seed: int = 0) -> NDArray[Any]:
+    """Return inputs (count, numbers) of independent standard normal numbers, or of tokens."""
     rng = np.random.default_rng(seed)
+    if network.inputs == TOKENS:
+        return rng.integers(network.outputs, size=(count, network.width))
     return rng.standard_normal((count, network.width), dtype=np.float32)
 
 
-def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the mean of −log softmax(logits) at the labels: logits (N, classes), labels (N,)."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
-    return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())
+def _design(right: NDArray[np.bool_], images: int) -> float:
+    """Return by how much dependence within an image widens the accuracy's standard error.
+
+    The root of the design effect (Kish, Survey Sampling, 1965): the standard error from the
+    means of the images, over the binomial one. 1 where an image has one label.
+    """
+    share = float(right.mean())
+    if len(right) == images or images < 2 or share in (0, 1):
+        return 1.0
+    between = float(right.reshape(images, -1).mean(axis=1).std(ddof=1)) / math.sqrt(images)
+    return between / math.sqrt(share * (1 - share) / len(right))

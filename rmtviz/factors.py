@@ -1,4 +1,4 @@
-"""A matrix in its singular directions, and what is left of it when some of them are cut."""
+"""A matrix in directions, its own or those of its outputs, and what is left when some are cut."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,41 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+UNSEEN = 1e-9
+"""What is added to the second moment of each input, as a share of the mean one: of outputs that
+the data never move, those with larger weights count as more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The samples by which layers are cut in the directions of their outputs, and how.
+
+    `samples` counts the first ones of a split of a dataset; `sequential` says whether a layer's
+    inputs are those behind the layers that were cut before it, `affine` whether its bias makes
+    up for the mean of what is cut.
+    """
+
+    dataset: str
+    split: str
+    samples: int
+    sequential: bool = False
+    affine: bool = True
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factors:
-    """A layer's matrix (m × n) in its singular directions: W = left · diag(values) · rightᵀ."""
+    """A layer's matrix (m × n) in directions: W = left · diag(values) · rightᵀ.
+
+    Made by `of`, they are its singular ones. Made by `seen`, `left` are those of its outputs on
+    data, ordered by what the outputs carry; `right` has unit columns, at angles of any size,
+    and `calibration` says by which data. `mean` (n,) is the mean input that the bias makes up for.
+    """
 
     left: Array
     values: Array
     right: Array
+    mean: Array | None = None
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, matrix: Array) -> "Factors":
@@ -34,14 +61,73 @@ class Factors:
         left, right = (far, near) if tall else (near, far)
         return cls(left, np.ldexp(values, exponent), right)
 
+    @classmethod
+    def seen(
+        cls,
+        matrix: Array,
+        second: Array,
+        mean: Array | None = None,
+        calibration: Calibration | None = None,
+    ) -> "Factors":
+        """Turn a matrix (m × n) into the directions of its outputs on data: whitened truncation.
+
+        With C = E[xxᵀ] (n × n) and the leading eigenvectors U_r of W C Wᵀ, the first r
+        directions hold W_r = U_r U_rᵀ W, which of all matrices of rank r changes the outputs
+        least: E‖(W − W_r)x‖² is the sum of the other eigenvalues. It is the optimum of SVD-LLM
+        (Wang et al., arXiv 2403.07378) without the inverse of a factor of C, which may be
+        singular. With `mean`, C is taken about it: the optimum over maps with a bias.
+        """
+        about = second if mean is None else second - np.outer(mean, mean)
+        ridge = UNSEEN * float(np.trace(second)) / len(second)
+        about = about + (ridge or 1.0) * np.eye(len(about))
+        tall = matrix.shape[0] > matrix.shape[1]
+        space, short = np.linalg.qr(matrix) if tall else (None, matrix)  # outputs fill no more
+        _, vectors = np.linalg.eigh(short @ about @ short.T)
+        turned = vectors[:, ::-1]
+        left = turned if space is None else space @ turned
+        rows = turned.T @ short
+        values = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        right = (rows / np.where(values > 0, values, 1.0)[:, None]).T
+        return cls(left, values, right, mean, calibration)
+
+    def carried(self, second: Array) -> Array:
+        """Return the share of the outputs' energy E‖Wx‖² that each direction carries (p,)."""
+        about = second if self.mean is None else second - np.outer(self.mean, self.mean)
+        rows = self.values[:, None] * self.right.T
+        energy = np.maximum(np.einsum("ij,ij->i", rows @ about, rows), 0.0)
+        total = float(energy.sum())
+        return energy / total if total else np.full(len(energy), 1 / len(energy))
+
+    def shift(self, rank: int, kept: tuple[int, ...] | None = None) -> Array | None:
+        """Return what the bias gains (m,) by a cut: (W − W_r) · mean; None: nothing."""
+        if self.mean is None:
+            return None
+        carried = self.values * (self.right.T @ self.mean)
+        carried[slice(rank) if kept is None else list(kept)] = 0
+        shift: Array = self.left @ carried
+        return shift
+
+    @classmethod
+    def of_pair(cls, inner: Array, outer: Array) -> "Factors":
+        """Decompose the product outer · inner (m × r by r × n) through its r × r core.
+
+        With thin QR of both, W = Q₁ (R₁ R₂ᵀ) Q₂ᵀ: the r values of the core are those of W that
+        are not zero, and no m × n matrix is made.
+        """
+        left, upper = np.linalg.qr(outer)
+        right, lower = np.linalg.qr(inner.T)
+        u, values, vt = np.linalg.svd(upper @ lower.T, full_matrices=False)
+        return cls(left @ u, values, right @ vt.T)
+
     def truncated(
         self,
         rank: int,
         values: tuple[float, ...] | None = None,
         kept: tuple[int, ...] | None = None,
     ) -> Array:
-        """Return the best approximation of this rank (Eckart and Young 1936), m × n.
+        """Return what the first `rank` directions hold, m × n.
 
+        Of singular directions, the best approximation of this rank (Eckart and Young 1936).
         With `values` the kept directions have these new ones; with `kept` other directions
         than the first are kept, by their places.
         """

@@ -120,8 +120,14 @@ PAIRS: Mapping[str, str] = {
 }
 """The name of the kind of a layer that is stored as two tensors, by the kind of the two."""
 
+ADAPTERS: Mapping[str, str] = {"linear": "lora", "convolution": "lora_convolution"}
+"""The name of the kind of a low-rank update (LoRA, Hu and others 2021), by the kind of its two."""
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {**SINGLE, **{pair: SINGLE[name] for name, pair in PAIRS.items()}}
+    {
+        **SINGLE,
+        **{pair: SINGLE[name] for table in (PAIRS, ADAPTERS) for name, pair in table.items()},
+    }
 )
 """How the tensor of a layer, or each of its two, holds a matrix, by the layer's kind."""
 

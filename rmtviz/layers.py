@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from rmtviz import kinds
 from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor
 from rmtviz.errors import CannotRun, OrderUnknown
-from rmtviz.kinds import KINDS, PAIRS, Kind
+from rmtviz.kinds import ADAPTERS, KINDS, PAIRS, Kind
+from rmtviz.pairs import adapters, pair_kind, scale
+from rmtviz.pairs import alpha_at as alpha_at
+from rmtviz.pairs import factored_pairs as factored_pairs
+from rmtviz.pairs import holds as holds
+from rmtviz.pairs import natural as natural
+from rmtviz.pairs import suspected_pairs as suspected_pairs
+from rmtviz.pairs import told_kinds as told_kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,9 @@ class Layer:
     """A layer that acts as an m × n' matrix: its name, kind, tensors, and (m, n').
 
     `part` is (index, of) where the layer is one of so many equal blocks of rows of the
-    matrix that its tensor holds.
+    matrix that its tensor holds. `twins` are tensors with the same numbers as its first:
+    weights that are tied, and stay so. `scale` is what the product of two tensors is
+    multiplied by: in a low-rank update W + s B A.
     """
 
     name: str
@@ -35,6 +44,8 @@ class Layer:
     tensors: tuple[str, ...]
     shape: tuple[int, int]
     part: tuple[int, int] | None = None
+    twins: tuple[str, ...] = ()
+    scale: float = 1.0
 
     @property
     def factored(self) -> bool:
@@ -42,9 +53,19 @@ class Layer:
         return len(self.tensors) == 2
 
     @property
+    def adapter(self) -> bool:
+        """Whether it is a low-rank update of another layer."""
+        return self.kind in ADAPTERS.values()
+
+    @property
     def rule(self) -> Kind:
         """The bijection between each of the layer's tensors and its matrix."""
         return KINDS[self.kind]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the layer can be stored as two tensors; a table that is looked up cannot."""
+        return self.part is None and self.rule.pairs and not any(map(_table, self.twins))
 
     @property
     def rows(self) -> slice:
@@ -54,11 +75,15 @@ class Layer:
 
     def matrix(self, checkpoint: Checkpoint) -> NDArray[np.floating]:
         """Return the layer's matrix, in the numbers in which it is stored; a pair's in float64."""
-        held = [self.rule.to_matrix(checkpoint[name]) for name in self.tensors]
+        held = self.held(checkpoint)
         if not self.factored:
             return held[0][self.rows]
         first, second = (np.asarray(each, dtype=np.float64) for each in held)
-        return second @ first
+        return self.scale * (second @ first)
+
+    def held(self, checkpoint: Checkpoint) -> list[NDArray[np.floating]]:
+        """Return the matrices that the layer's tensors hold, the first one first."""
+        return [self.rule.to_matrix(checkpoint[name]) for name in self.tensors]
 
     def parameters(self, checkpoint: Checkpoint) -> int:
         """The number of stored weights, without the bias."""
@@ -74,6 +99,21 @@ class Layer:
             array = whole
         return Tensor.of(self.rule.from_matrix(array, tensor.shape))
 
+    def tied(self) -> Iterator["Layer"]:
+        """Yield this layer under the names of its twins."""
+        for twin in self.twins:
+            name = _stem(twin) + (self.name[self.name.rfind("[") :] if self.part else "")
+            if self.factored:
+                name = twin.removesuffix(".0.weight")
+                yield replace(self, name=name, tensors=(twin, f"{name}.1.weight"), twins=())
+            else:
+                yield replace(self, name=name, tensors=(twin,), twins=())
+
+    @property
+    def uses(self) -> int:
+        """How often its matrix is multiplied by: under its own name and those of its twins."""
+        return 1 + sum(not _table(twin) for twin in self.twins)
+
     @property
     def bias(self) -> str:
         """The name that this layer's bias has, if there is one."""
@@ -86,10 +126,11 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     Convolutions go by their names, and before a chain of other layers. Where the shapes do
     not chain, or chain in several ways, the order is that of the names.
     """
-    pairs = factored_pairs(checkpoint)
+    pairs, updates = factored_pairs(checkpoint), adapters(checkpoint)
     layers = [_pair(checkpoint, name, *pair) for name, pair in pairs.items()]
+    layers += [_update(checkpoint, name, *pair) for name, pair in updates.items()]
     skipped = list(checkpoint.left_out)
-    taken = {name for pair in pairs.values() for name in pair}
+    taken = {name for pair in (*pairs.values(), *updates.values()) for name in pair}
     rest = {name: t for name, t in checkpoint.tensors.items() if name not in taken}
     others = _others(checkpoint)
     known = _kinds(checkpoint, {name: t for name, t in rest.items() if name not in others})
@@ -97,7 +138,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     outputs = [KINDS[kind].shape(rest[name].shape)[0] for name, kind in known.items()]
     ordered = {name: convolved[name] for name in sorted(convolved, key=natural)}
     groups = {**kinds.groups(ordered, outputs), **_groups(checkpoint)}
-    names = set(checkpoint.tensors) | set(pairs)
+    names = set(checkpoint.tensors) | set(pairs) | set(updates)
     for name, tensor in rest.items():
         kind = known.get(name)
         count = groups.get(name, 1) if name in convolved else 1
@@ -110,14 +151,65 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
         stem = _stem(name)
         label = name if stem in names and stem != name else stem
         layers += _blocks(checkpoint, name, kind, label, count)
-    return _ordered(layers), tuple(sorted(skipped, key=lambda item: natural(item.name)))
+    once, tied = _tied(
+        checkpoint, layers, [item.name for item in skipped if item.reason == "embedding"]
+    )
+    skipped = [item for item in skipped if item.name not in tied]
+    for name, other in tied.items():
+        tensor = checkpoint.tensors[name]
+        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, "tied", other))
+    return _ordered(once), tuple(sorted(skipped, key=lambda item: natural(item.name)))
+
+
+def every(checkpoint: Checkpoint) -> tuple[Layer, ...]:
+    """Return the layers as a network runs them: one that has several names under each of them."""
+    found = (each for layer in find(checkpoint)[0] for each in (layer, *layer.tied()))
+    return _ordered([each for each in found if not _table(each.tensors[0])])
+
+
+def _tied(
+    checkpoint: Checkpoint, layers: Sequence[Layer], tables: Sequence[str]
+) -> tuple[Sequence[Layer], Mapping[str, str]]:
+    """Return each layer once, with its tensor's other names; and those names with the first one.
+
+    A layer of another kind on the same tensor is no twin; a table that is looked up is one.
+    """
+    twins = checkpoint.twins
+    once: dict[tuple[object, ...], Layer] = {}
+    first: dict[str, str] = {}
+    for layer in layers:
+        key: tuple[object, ...] = (
+            *(twins.get(name, name) for name in layer.tensors),
+            layer.kind,
+            layer.part,
+            layer.name if layer.adapter else "",  # an update is nobody's twin
+        )
+        known = once.setdefault(key, layer)
+        if known is not layer:
+            once[key] = replace(known, twins=(*known.twins, layer.tensors[0]))
+            first |= zip(layer.tensors, known.tensors, strict=True)
+    looked: dict[str, list[str]] = {}
+    for name in tables:
+        looked.setdefault(twins.get(name, name), []).append(name)
+    for key, layer in list(once.items()):
+        others = () if layer.factored else looked.get(str(key[0]), ())
+        once[key] = replace(layer, twins=(*layer.twins, *others))
+        first |= dict.fromkeys(others, layer.tensors[0])
+    return list(once.values()), first
 
 
 def _pair(checkpoint: Checkpoint, name: str, first: str, second: str) -> Layer:
     """Return the factored layer of two tensors."""
-    kind = _pair_kind(checkpoint, first, second) or "linear"
+    kind = pair_kind(checkpoint, first, second) or "linear"
     a, b = (KINDS[kind].shape(checkpoint.tensors[each].shape) for each in (first, second))
     return Layer(name, PAIRS[kind], (first, second), (b[0], a[1]))
+
+
+def _update(checkpoint: Checkpoint, name: str, first: str, second: str) -> Layer:
+    """Return the low-rank update that two tensors are."""
+    pair = _pair(checkpoint, name, first, second)
+    kind = ADAPTERS[pair_kind(checkpoint, first, second) or "linear"]
+    return replace(pair, kind=kind, scale=scale(checkpoint, first))
 
 
 def _blocks(
@@ -175,13 +267,6 @@ def _kinds(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> Mapping[str
     return known
 
 
-def told_kinds(checkpoint: Checkpoint) -> Mapping[str, str]:
-    """Return what the checkpoint's record says of the kinds of its tensors, by name."""
-    record = checkpoint.about.get("kinds")
-    entries = record.items() if isinstance(record, dict) else ()
-    return {name: kind for name, kind in entries if type(kind) is str}
-
-
 def _others(checkpoint: Checkpoint) -> Mapping[str, str]:
     """Return the reasons on record, by name, why tensors that look like layers are none."""
     record = checkpoint.about.get("others")
@@ -194,12 +279,6 @@ def _groups(checkpoint: Checkpoint) -> Mapping[str, int]:
     record = checkpoint.about.get("groups")
     entries = record.items() if isinstance(record, dict) else ()
     return {name: count for name, count in entries if type(count) is int and count > 0}
-
-
-def holds(kind: str, tensor: Tensor) -> bool:
-    """Return whether a tensor can be of a kind."""
-    low, high = KINDS[kind].sides
-    return tensor.floating and low <= len(tensor.shape) <= high and tensor.size > 0
 
 
 def _hidden(checkpoint: Checkpoint, name: str) -> tuple[int, ...]:
@@ -255,58 +334,6 @@ def bias(checkpoint: Checkpoint, layer: Layer) -> str | None:
     return layer.bias if fits else None
 
 
-def factored_pairs(checkpoint: Checkpoint) -> Mapping[str, tuple[str, str]]:
-    """Return the pairs that the checkpoint's record names as one layer, by layer name."""
-    pairs: dict[str, tuple[str, str]] = {}
-    recorded = checkpoint.about.get("factored", [])
-    for name in recorded if isinstance(recorded, list) else []:
-        first, second = f"{name}.0.weight", f"{name}.1.weight"
-        if str(name) not in checkpoint and _pair_kind(checkpoint, first, second):
-            pairs[str(name)] = (first, second)
-    return pairs
-
-
-def _pair_kind(checkpoint: Checkpoint, first: str, second: str) -> str | None:
-    """Return the kind of the two tensors of a factored layer; None where they can be none."""
-    tensors = [checkpoint.tensors.get(name) for name in (first, second)]
-    told = told_kinds(checkpoint).get(second, "")
-    for kind in [told] if told in PAIRS else ["linear", "convolution"]:
-        a, b = tensors
-        if a and b and holds(kind, a) and holds(kind, b):
-            return kind if KINDS[kind].whole(a.shape, b.shape) else None
-    return None
-
-
-def suspected_pairs(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the layers that look factored without a record that says so: to ask about.
-
-    That is `L.0.weight` (r × n) without a bias and `L.1.weight` (m × r), where r is smaller
-    than both m and n. Whether an activation runs between the two, the file cannot say.
-    """
-    known = factored_pairs(checkpoint)
-    names = []
-    for first, a in checkpoint.tensors.items():
-        stem = first.removesuffix(".0.weight")
-        b = checkpoint.tensors.get(f"{stem}.1.weight")
-        if stem == first or stem in known or b is None or f"{stem}.0.bias" in checkpoint:
-            continue
-        matrices = len(a.shape) == len(b.shape) == 2
-        if matrices and a.shape[0] == b.shape[1] and a.shape[0] < min(a.shape[1], b.shape[0]):
-            names.append(stem)
-    return tuple(sorted(names, key=natural))
-
-
-def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Return a sort key under which "layer10" follows "layer9"."""
-    parts = re.split(r"(\d+)", name)
-    numbers = [part.lstrip("0") for part in parts]
-    key = (
-        (len(number), number) if part.isdecimal() else (-1, part)
-        for part, number in zip(parts, numbers, strict=True)
-    )
-    return (*key, (-2, name))  # "a01" and "a1" are equal so far
-
-
 def _stem(name: str) -> str:
     return name.removesuffix(".weight")
 
@@ -325,10 +352,15 @@ def _reason(name: str, tensor: Tensor) -> str | None:
         return "many_sides"
     if "depthwise_kernel" in name:
         return "depthwise"
-    owner = [part for part in _stem(name).lower().split(".") if not part.isdecimal()][-1:]
-    if owner and kinds.EMBEDDING.search(owner[0]):
+    if _table(name):
         return "embedding"
     return "vector" if len(tensor.shape) > 2 and tensor.size == max(tensor.shape) else None
+
+
+def _table(name: str) -> bool:
+    """Return whether a name is that of a table whose rows are looked up."""
+    owner = [part for part in _stem(name).lower().split(".") if not part.isdecimal()][-1:]
+    return bool(owner) and kinds.EMBEDDING.search(owner[0]) is not None
 
 
 def _chains(layers: Sequence[Layer]) -> bool:

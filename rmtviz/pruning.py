@@ -10,124 +10,31 @@ checkpoint's own record under "factored". A layer that is a part of a tensor (a 
 is written back into it, dense.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rmtviz import knobs, layers
+from rmtviz import knobs, layers, sparse
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.costs import Size as Size
+from rmtviz.cuts import FORMS as FORMS
+from rmtviz.cuts import LayerCut as LayerCut
+from rmtviz.cuts import PruningPlan as PruningPlan
 from rmtviz.errors import BadOption, PlanRefused
 from rmtviz.factors import Factors as Factors
 from rmtviz.fits import METHODS
 from rmtviz.kinds import KINDS, PAIRS
 from rmtviz.layers import Layer
-from rmtviz.rules import RULES, Keep, Rule
-from rmtviz.rules.base import sound
+from rmtviz.rules import CONTROLS, RULES, Keep, Rule
 
-FORMS = ("auto", "dense", "factored")
-"""How a cut layer is stored: factored where that is smaller, always dense, always factored."""
+Array = NDArray[np.float64]
 
 BELOW = 0.01
 """Up to this share of values below the lower edge is put down to a variance fitted too high."""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerCut:
-    """What happens to one layer: its rank and stored weights before and after, and why.
-
-    `form` is "whole" (untouched), "dense" or "factored"; `reason` a key under `reason` in
-    the catalogue; `stable` whether the methods agreed on the cut (None without a fit).
-    `values` are the new singular values of the kept directions (None: unchanged), `kept`
-    their places in the descending order, from 0 (None: the first `rank_after`).
-    """
-
-    name: str
-    rank_before: int
-    rank_after: int
-    parameters_before: int
-    parameters_after: int
-    form: str
-    stable: bool | None
-    reason: str
-    values: tuple[float, ...] | None = None
-    kept: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PruningPlan:
-    """What will be cut, bound to one checkpoint by its digest. Made by `plan`."""
-
-    digest: str
-    rule: str
-    method: str
-    cuts: tuple[LayerCut, ...]
-
-    def __getitem__(self, name: str) -> LayerCut:
-        for cut in self.cuts:
-            if cut.name == name:
-                return cut
-        known = ", ".join(cut.name for cut in self.cuts) or "–"
-        raise BadOption("unknown_layer", name=name, known=known)
-
-    def __str__(self) -> str:
-        lines = [f"{self.rule}, {self.method}, {self.digest[:12]}"]
-        lines += [
-            f"{cut.name}: rank {cut.rank_before} → {cut.rank_after}, {cut.form}, "
-            f"{cut.parameters_before:,} → {cut.parameters_after:,} weights "
-            f"({', '.join([cut.reason, *_details(cut)])})"
-            for cut in self.cuts
-        ]
-        return "\n".join(lines)
-
-    def to_json(self) -> str:
-        """Return the plan as JSON text."""
-        return json.dumps(asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> "PruningPlan":
-        """Return the plan that `to_json` wrote.
-
-        Raises:
-            PlanRefused: the text is no plan.
-        """
-        try:
-            record = json.loads(text)
-            cuts = tuple(map(_cut_of, record.pop("cuts")))
-            plan = cls(cuts=cuts, **record)
-            makes_sense = isinstance(plan.digest, str) and all(map(_sound, cuts))
-            if not makes_sense or len({cut.name for cut in cuts}) < len(cuts):
-                raise ValueError
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-            raise PlanRefused("plan_unreadable") from None
-        return plan
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What a checkpoint costs, counted from what is stored.
-
-    Parameters, bytes of all tensors, and the multiply–accumulates of one input through all
-    layers: one for each stored weight of a layer, for a convolution at each place of its
-    output. Where those are not known, `placeless` is true and one place is counted.
-    """
-
-    parameters: int
-    bytes: int
-    macs: int
-    placeless: bool = False
-
-    @classmethod
-    def of(cls, checkpoint: Checkpoint, places: Mapping[str, int] | None = None) -> "Size":
-        """Count a checkpoint; `places` are the output places of layers by name."""
-        found = [x for x in layers.find(checkpoint)[0] if x.kind != "embedding"]
-        known = places or {}
-        macs = sum(x.parameters(checkpoint) * known.get(x.name, 1) for x in found)
-        placeless = any(x.rule.window and x.name not in known for x in found)
-        return cls(checkpoint.parameters, checkpoint.bytes, macs, placeless)
 
 
 def plan(
@@ -170,7 +77,7 @@ def plan(
         raise BadOption("unknown_layer", name=next(iter(wanted)), known=known)
     return PruningPlan(
         analysis.digest,
-        _described(RULES, rule),
+        _described({**RULES, **CONTROLS}, rule),
         _described(METHODS, analysis.method),
         tuple(cuts),
     )
@@ -178,6 +85,9 @@ def plan(
 
 def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
     """Return a layer's factors: the slow part of a cut, the same for every rank."""
+    if layer.adapter:
+        first, second = (each.astype(np.float64) for each in layer.held(checkpoint))
+        return Factors.of_pair(first, layer.scale * second)
     return Factors.of(layer.matrix(checkpoint).astype(np.float64))
 
 
@@ -186,9 +96,11 @@ def apply(
 ) -> Checkpoint:
     """Return the pruned checkpoint; `known` may hold layers' factors that were made before.
 
+    It has to where the plan was made by data: see `whitening.factors`.
+
     Raises:
         PlanRefused: the plan was made for another checkpoint, names a layer that is not
-            there, or needs a tensor name that is taken.
+            there, needs a tensor name that is taken, or factors that only data give.
     """
     if plan.digest != checkpoint.digest:
         raise PlanRefused("plan_other", plan=plan.digest[:12], checkpoint=checkpoint.digest[:12])
@@ -196,26 +108,36 @@ def apply(
     tensors = dict(checkpoint.tensors)
     factored = set(layers.factored_pairs(checkpoint))
     kinds = dict(layers.told_kinds(checkpoint))
+    changed: list[str] = []
     for cut in plan.cuts:
         if cut.form == "whole":
             continue
         layer = found.get(cut.name)
-        if layer is None or (layer.part and cut.form == "factored"):
+        if layer is None or (cut.form == "factored" and not layer.pairs):
             raise PlanRefused("plan_layer", name=cut.name)
-        parts = (known or {}).get(cut.name) or factors(checkpoint, layer)
-        old = {name: tensors.pop(name) for name in layer.tensors}
-        bias = None if layer.part else layers.bias(checkpoint, layer)
-        held = None if bias is None else tensors.pop(bias)
-        new, bias = _stored(layer, parts, cut, old)
-        kinds = _kinds_after(kinds, layer, new)
-        if held is not None:
-            new[bias] = held
-        for name in new:
-            if name in tensors:
-                raise PlanRefused("name_taken", name=name, layer=cut.name)
-        tensors.update(new)
-        factored = factored | {cut.name} if cut.form == "factored" else factored - {cut.name}
+        parts = _parts(checkpoint, plan, layer, known or {})
+        for each in (layer, *layer.tied()):
+            old = {name: tensors.pop(name) for name in each.tensors}
+            bias = None if each.part else layers.bias(checkpoint, each)
+            held = None if bias is None else tensors.pop(bias)
+            new, bias = _stored(each, parts, cut, old)
+            kinds = _kinds_after(kinds, each, new)
+            if held is not None:
+                new[bias] = _shifted(held, parts.shift(cut.rank_after, cut.kept))
+            for name in new:
+                if name in tensors:
+                    raise PlanRefused("name_taken", name=name, layer=cut.name)
+            tensors.update(new)
+            changed += [name for name in new if name != bias]
+            if each.adapter:
+                tensors |= layers.alpha_at(checkpoint, each.tensors[0], cut.rank_after)
+            elif cut.form == "factored":
+                factored |= {each.name}
+            else:
+                factored -= {each.name}
     pruned = replace(checkpoint, tensors=tensors)
+    if plan.density < 1:
+        pruned = sparse.largest(pruned, changed, plan.density)
     if factored or "factored" in checkpoint.about:
         pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
     return pruned.with_about(kinds=kinds) if kinds or "kinds" in checkpoint.about else pruned
@@ -224,7 +146,7 @@ def apply(
 def at_rank(checkpoint: Checkpoint, layer: Layer, known: Factors, rank: int) -> Checkpoint:
     """Return the checkpoint with one layer cut to a rank, dense, from its factors."""
     cut = LayerCut(layer.name, len(known.values), rank, 0, 0, "dense", None, "chosen")
-    one = PruningPlan(checkpoint.digest, "", "", (cut,))
+    one = PruningPlan(checkpoint.digest, "", "", (cut,), calibration=known.calibration)
     return apply(checkpoint, one, {layer.name: known})
 
 
@@ -245,24 +167,18 @@ def error(
     return float(np.sqrt(left @ left / energy)) if energy else 0.0
 
 
-def rank_of(layer: LayerAnalysis) -> int:
-    """Return the layer's rank as stored: at most p, and at most a factored layer's inner side."""
-    m, n = layer.layer.shape
-    inner = layer.parameters // (m + n) if layer.layer.factored else n
-    return min(m, n, inner)
-
-
 def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
-    before, (m, n) = rank_of(layer), layer.layer.shape
+    before, (m, n) = layer.rank, layer.layer.shape
     places = range(keep.rank) if keep.kept is None else keep.kept
     rank = sum(place < before for place in places)  # a factored layer has no more
     values = None if keep.values is None else keep.values[:rank]
     kept = None if keep.kept is None or rank == before else keep.kept[:rank]
     smaller = rank * (m + n) < m * n
-    whole = layer.layer.part is None and layer.layer.rule.pairs
     if rank == before and values is None:
         stored, after = "whole", layer.parameters
-    elif whole and (form == "factored" or (form == "auto" and smaller)):
+    elif layer.layer.adapter or (
+        layer.layer.pairs and (form == "factored" or (form == "auto" and smaller))
+    ):
         stored, after = "factored", rank * (m + n)
     else:
         stored, after = "dense", m * n
@@ -280,6 +196,25 @@ def _cut(layer: LayerAnalysis, keep: Keep, form: str) -> LayerCut:
     )
 
 
+def _parts(
+    checkpoint: Checkpoint, plan: PruningPlan, layer: Layer, known: Mapping[str, Factors]
+) -> Factors:
+    """Return a layer's factors as the plan wants them: the known ones, or its singular ones."""
+    parts = known.get(layer.name)
+    if parts is not None and parts.calibration == plan.calibration:
+        return parts
+    if plan.calibration is not None:
+        raise PlanRefused("plan_calibration", **asdict(plan.calibration))
+    return factors(checkpoint, layer)
+
+
+def _shifted(bias: Tensor, shift: Array | None) -> Tensor:
+    """Return a bias with something added to it."""
+    if shift is None:
+        return bias
+    return Tensor.of((bias.read().astype(np.float64) + shift).astype(bias.dtype))
+
+
 def _stored(
     layer: Layer, parts: Factors, cut: LayerCut, old: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], str]:
@@ -290,11 +225,12 @@ def _stored(
     shape = rule.whole(*shapes) if layer.factored else shapes[0]
     if shape is None:
         raise PlanRefused("plan_layer", name=cut.name)
-    if cut.form == "factored":
+    if cut.form == "factored" or layer.adapter:
         pair = parts.pair(cut.rank_after, cut.values, cut.kept)
-        names = f"{stem}.0.weight", f"{stem}.1.weight"
+        names = (f"{stem}.0.weight", f"{stem}.1.weight") if not layer.adapter else layer.tensors
+        root = np.sqrt(layer.scale)
         new = {
-            name: Tensor.of(rule.from_matrix(matrix.astype(dtype), side))
+            name: Tensor.of(rule.from_matrix((matrix / root).astype(dtype), side))
             for name, matrix, side in zip(
                 names, pair, rule.pair(shape, cut.rank_after), strict=True
             )
@@ -333,38 +269,6 @@ def _doubt(layer: LayerAnalysis, keep: Keep) -> str | None:
         return "unstable"
     below = range(p - (layer.below or 0), p)
     return "below_edge" if len(below) > BELOW * p and not set(below) <= set(kept) else None
-
-
-def _details(cut: LayerCut) -> list[str]:
-    """Return in words what a cut does besides keeping the first values as they are."""
-    words = []
-    if cut.kept is not None:
-        first = next(i for i, place in enumerate((*cut.kept, -1)) if place != i)
-        words.append(f"the first {first} and {cut.rank_after - first} of the others")
-    if cut.values is not None:
-        words.append(f"new values {max(cut.values):.4g} to {min(cut.values):.4g}")
-    return words
-
-
-def _cut_of(record: dict[str, Any]) -> LayerCut:
-    """Return the cut that was written as this record; lists become tuples again."""
-    values, kept = record.get("values"), record.get("kept")
-    if values is not None:
-        if not all(type(value) in (int, float) for value in values):
-            raise ValueError
-        values = tuple(float(value) for value in values)
-    return LayerCut(**record | {"values": values, "kept": None if kept is None else tuple(kept)})
-
-
-def _sound(cut: LayerCut) -> bool:
-    """Return whether a cut that was read from a text can be one."""
-    counts = (cut.rank_before, cut.rank_after, cut.parameters_before, cut.parameters_after)
-    if not isinstance(cut.name, str) or not all(type(count) is int for count in counts):
-        return False
-    if not all(type(place) is int and place < cut.rank_before for place in cut.kept or ()):
-        return False
-    fits = 1 <= cut.rank_after <= cut.rank_before and sound(cut.rank_after, cut.values, cut.kept)
-    return fits and cut.form in ("whole", *FORMS[1:])
 
 
 def _within(rank: int, layer: LayerAnalysis) -> int:

@@ -89,7 +89,8 @@ def cut_report(
     ]
     title = html.escape(say("report.title"))
     return (
-        f'<!doctype html><html lang="{language()}"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="{language()}"><head><meta charset="utf-8">'
+        f"<title>{title}</title>"
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
@@ -107,13 +108,17 @@ def _costs(trial: "Trial | None") -> list[str]:
         _tag("p", verdict.of_latency(trial.latency["before"], trial.latency["after"])),
         _tag("p", say("prune.controls")),
         _table(
-            [say("report.control"), say("report.accuracy", samples=trial.before.samples)],
+            [say("report.control"), _accuracy(trial.before)],
             [
                 [say(f"prune.control.{name}"), f"{each.accuracy:.1%}"]
                 for name, each in trial.controls.items()
             ],
         ),
     ]
+
+
+def _accuracy(read: "Evaluation") -> str:
+    return say("report.accuracy", samples=read.samples, unit=say(f"unit.{read.unit}"))
 
 
 def _tag(name: str, text: str, kind: str = "") -> str:

@@ -83,6 +83,25 @@ class Spectrum:
         return Gram.of(matrix).spectrum()
 
     @classmethod
+    def by_product(
+        cls, second: NDArray[np.floating], first: NDArray[np.floating], scale: float = 1.0
+    ) -> "Spectrum":
+        """Return the singular values of the product s B A (m × r and r × n) without making it.
+
+        With B = Q R and Aᵀ = Q' R' they are those of the small s R R'ᵀ, and zeros.
+
+        Raises:
+            NotFiniteError: NaN or infinite entries, or so large that their squares are.
+        """
+        peak(second), peak(first)
+        left, right = (np.linalg.qr(each.astype(np.float64)).R for each in (second, first.T))
+        shape = (len(second), first.shape[1])
+        values = np.zeros(min(shape))
+        found = np.linalg.svd(scale * (left @ right.T), compute_uv=False)
+        values[: len(found)] = found
+        return cls(values, shape, rounding(second))
+
+    @classmethod
     def by_svd(cls, matrix: NDArray[np.floating]) -> "Spectrum":
         """Return the singular values by a full SVD (LAPACK's gesdd). Raises what `of` raises."""
         wide = on_side(matrix)

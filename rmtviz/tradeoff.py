@@ -1,7 +1,7 @@
-"""Accuracy against rank: what a layer can lose, seen on data and not in theory."""
+"""Accuracy, loss and outputs against rank: what a layer can lose, seen on data, not in theory."""
 
-import bisect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,125 +9,203 @@ from numpy.typing import NDArray
 
 from rmtviz import pruning
 from rmtviz.datasets import Samples
-from rmtviz.evaluation import paired_interval
+from rmtviz.evaluation import cross_entropies, paired_interval
 from rmtviz.factors import Factors
 from rmtviz.networks import Network, Runner
 
 Array = NDArray[np.float64]
 
-GRID = 20
+GRID = 14
 """The number of ranks that a curve begins with, closer together where they are small."""
 
+RANKS = 24
+"""The number of ranks of a finished curve: those of the grid, and others where it bends."""
 
 SLOW = 1_000
 """The number of samples for networks that have to be run as a whole at every rank."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """Accuracy against the kept rank of one layer, the other layers as they are.
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a network makes of some samples with one layer cut to a rank.
 
-    `ranks` ascend to the full rank; `accuracy`, `low` and `high` belong to them: the
-    accuracy on `samples` images, and the 95 % interval of its paired difference to the
-    whole network. `needed` is the smallest rank from which on no loss is shown, that is,
-    no interval lies wholly below zero; None if the data cannot say.
+    `low` and `high` bound the 95 % interval of the change in accuracy to the whole network,
+    `spread` is the standard error of the change in loss, both paired; `error` is
+    ‖f'(x) − f(x)‖ / ‖f(x)‖ over the logits of all samples.
+    """
+
+    rank: int
+    accuracy: float
+    low: float
+    high: float
+    loss: float
+    spread: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a network reads against the kept rank of one layer, the other layers as they are.
+
+    `points` ascend in rank up to the full one.
     """
 
     layer: str
     split: str
     samples: int
-    ranks: tuple[int, ...]
-    accuracy: Array
-    low: Array
-    high: Array
-    needed: int
+    points: tuple[Point, ...]
+    unit: str = "images"
 
-    def at(self, rank: int) -> float:
-        """Return the accuracy at a rank, between two measured ones on the line between them."""
-        return float(np.interp(rank, self.ranks, self.accuracy))
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The measured ranks, ascending."""
+        return tuple(point.rank for point in self.points)
+
+    @property
+    def accuracy(self) -> Array:
+        """The accuracy at each measured rank."""
+        return self.each("accuracy")
+
+    @property
+    def low(self) -> Array:
+        """The lower ends of the intervals of the change in accuracy."""
+        return self.each("low")
+
+    @property
+    def high(self) -> Array:
+        """The upper ends of the intervals of the change in accuracy."""
+        return self.each("high")
+
+    @property
+    def needed(self) -> int:
+        """The smallest measured rank from which on no loss of accuracy is shown.
+
+        That is, no interval lies wholly below zero; in a finished curve, the rank below shows
+        a loss.
+        """
+        return self.points[_shown(self.points) + 1].rank
+
+    def each(self, quantity: str) -> Array:
+        """Return a quantity of `Point` at each measured rank."""
+        return np.array([getattr(point, quantity) for point in self.points])
+
+    def at(self, rank: int, quantity: str = "accuracy") -> float:
+        """Return a quantity at a rank, between two measured ones on the line between them."""
+        return float(np.interp(rank, self.ranks, self.each(quantity)))
 
 
 def curve(network: Runner, index: int, factors: Factors, samples: Samples) -> Curve:
-    """Return the curve of layer number `index` of a network, from its factors.
+    """Return the finished curve of layer number `index` of a network: see `growing`."""
+    *_, last = growing(network, index, factors, samples)
+    return last
+
+
+def curves(network: Runner, factors: Callable[[int], Factors], samples: Samples) -> Iterator[Curve]:
+    """Yield the curves of all layers as they grow, one layer after the other.
+
+    `factors` gives those of layer number i, when its turn comes.
+    """
+    for index in range(len(network.layers)):
+        yield from growing(network, index, factors(index), samples)
+
+
+def growing(network: Runner, index: int, factors: Factors, samples: Samples) -> Iterator[Curve]:
+    """Yield the curve of layer number `index` after each measured rank, from its factors.
 
     In a chain of layers the inputs of the layer are computed once and projected on its
     directions; each rank adds its directions' share and runs what lies behind the layer.
-    Any other network is run anew at each rank, on the first `SLOW` samples. The grid is
-    refined around the smallest rank that shows no loss until that rank is exact.
+    Any other network is run anew at each rank, on the first `SLOW` samples. The full rank
+    comes first, then `grid`, then what `following` asks for.
     """
-    full = int(np.count_nonzero(factors.values > 1e-7 * factors.values[0])) or 1
     samples = samples if isinstance(network, Network) else samples.first(SLOW)
-    labels = samples.labels
-    answer = _answers(network, index, factors, samples)
-    right = network.logits(samples.images).argmax(axis=1) == labels
-    measured: dict[int, tuple[float, float, float]] = {}
-
-    def measure(rank: int) -> float:
-        """Measure a rank once; return the upper end of the interval of its change."""
-        if rank not in measured:
-            measured[rank] = _row(right, right if rank == full else answer(rank) == labels)
-        return measured[rank][2]
-
-    for rank in grid(full):
-        measure(rank)
-    needed = _smallest(sorted(measured), measure)
-    ranks = sorted(measured)
-    accuracy, low, high = np.array([measured[rank] for rank in ranks]).T
-    return Curve(
-        network.layers[index].name,
-        samples.name,
-        len(samples),
-        tuple(ranks),
-        accuracy,
-        low,
-        high,
-        needed,
-    )
+    full = int(np.count_nonzero(factors.values > 1e-7 * factors.values.max())) or 1
+    outputs = _cut(network, index, factors, samples)
+    whole = network.logits(samples.images).astype(np.float64)
+    points = {full: _point(full, whole, whole, samples.labels)}
+    waiting = list(grid(full))[:-1]
+    name = network.layers[index].name
+    while True:
+        found = tuple(points[rank] for rank in sorted(points))
+        yield Curve(name, samples.name, len(samples), found, samples.unit)
+        rank = waiting.pop(0) if waiting else following(found)
+        if rank is None:
+            return
+        points[rank] = _point(rank, outputs(rank), whole, samples.labels)
 
 
-def _answers(
+def grid(full: int) -> tuple[int, ...]:
+    """Return up to `GRID` ranks from 1 to the full rank, closer together where small."""
+    steps = np.unique(np.round(np.geomspace(1, full, GRID)).astype(int))
+    return tuple(int(step) for step in steps)
+
+
+def following(points: tuple[Point, ...]) -> int | None:
+    """Return the rank to measure after these, which ascend; None: the curve is finished.
+
+    First the middle between the last rank that shows a loss and the next, until the smallest
+    rank without one is exact; then, up to `RANKS` ranks, where the accuracy bends most.
+    """
+    last = _shown(points)
+    if last >= 0 and points[last + 1].rank - points[last].rank > 1:
+        return (points[last].rank + points[last + 1].rank) // 2
+    return _bend(points) if len(points) < RANKS else None
+
+
+def _shown(points: tuple[Point, ...]) -> int:
+    """Return the place of the last point that shows a loss; −1: none does."""
+    return max((place for place, point in enumerate(points) if point.high < 0), default=-1)
+
+
+def _bend(points: tuple[Point, ...]) -> int | None:
+    """Return the middle of the wider gap beside the sharpest bend that has room; None: no room.
+
+    How sharp: how far a point lies from the line between its neighbours, over log rank.
+    """
+    x = np.log([point.rank for point in points])
+    y = np.array([point.accuracy for point in points])
+    best, chosen = -1.0, None
+    for i in range(1, len(points) - 1):
+        gaps = [(x[j + 1] - x[j], j) for j in (i - 1, i) if points[j + 1].rank - points[j].rank > 1]
+        off = abs(y[i] - np.interp(x[i], x[[i - 1, i + 1]], y[[i - 1, i + 1]]))
+        if gaps and off > best:
+            _, j = max(gaps)
+            middle = round(math.sqrt(points[j].rank * points[j + 1].rank))
+            best, chosen = off, min(max(middle, points[j].rank + 1), points[j + 1].rank - 1)
+    return chosen
+
+
+def _cut(
     network: Runner, index: int, factors: Factors, samples: Samples
-) -> Callable[[int], NDArray[np.int64]]:
-    """Return what gives the answers (N,) to the samples with a layer cut to a rank."""
+) -> Callable[[int], NDArray[np.floating]]:
+    """Return what gives the logits (N, classes) for the samples with a layer cut to a rank."""
     if isinstance(network, Network):
         chain = network
         inner = chain.hidden(samples.images, index) @ factors.right.astype(np.float32)
         outer = (factors.left * factors.values).astype(np.float32)
         bias = chain.bias(index)
-        return lambda rank: chain.rest(inner[:, :rank] @ outer[:, :rank].T + bias, index).argmax(
-            axis=1
-        )
+
+        def cut(rank: int) -> NDArray[np.floating]:
+            shift = factors.shift(rank)
+            added = bias if shift is None else bias + shift.astype(np.float32)
+            return chain.rest(inner[:, :rank] @ outer[:, :rank].T + added, index)
+
+        return cut
     if network.origin is None:
         raise ValueError("a network that is no chain of layers says what it was made of")
     whole, choice = network.origin
     layer = network.layers[index]
-
-    def answer(rank: int) -> NDArray[np.int64]:
-        cut = pruning.at_rank(whole, layer, factors, rank)
-        answers: NDArray[np.int64] = choice(cut).logits(samples.images).argmax(axis=1)
-        return answers
-
-    return answer
+    return lambda rank: choice(pruning.at_rank(whole, layer, factors, rank)).logits(samples.images)
 
 
-def grid(full: int) -> tuple[int, ...]:
-    """Return about `GRID` ranks from 1 to the full rank, closer together where small."""
-    steps = np.unique(np.round(np.geomspace(1, full, GRID)).astype(int))
-    return tuple(int(step) for step in steps)
-
-
-def _smallest(ranks: list[int], measure: Callable[[int], float]) -> int:
-    """Return the smallest rank from which on no loss is shown, by bisection below the grid's."""
-    last_loss = max((i for i, rank in enumerate(ranks) if measure(rank) < 0), default=-1)
-    if last_loss < 0:
-        return ranks[0]
-    low, high = ranks[last_loss], ranks[last_loss + 1]
-    between = range(low + 1, high)
-    return low + 1 + bisect.bisect_left(between, True, key=lambda rank: measure(rank) >= 0)
-
-
-def _row(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, float, float]:
-    low, high = paired_interval(
-        int((after & ~before).sum()), int((before & ~after).sum()), len(before)
-    )
-    return float(after.mean()), low, high
+def _point(
+    rank: int, after: NDArray[np.floating], before: Array, labels: NDArray[np.int64]
+) -> Point:
+    """Return what the logits after a cut say beside those before it."""
+    logits = after.astype(np.float64)
+    now, was = logits.argmax(axis=1) == labels, before.argmax(axis=1) == labels
+    low, high = paired_interval(int((now & ~was).sum()), int((was & ~now).sum()), len(labels))
+    losses = cross_entropies(logits, labels)
+    change = losses - cross_entropies(before, labels)
+    spread = float(change.std(ddof=1)) / math.sqrt(len(labels)) if len(labels) > 1 else math.inf
+    error = float(np.linalg.norm(logits - before) / (np.linalg.norm(before) or 1.0))
+    return Point(rank, float(now.mean()), low, high, float(losses.mean()), spread, error)

@@ -95,7 +95,8 @@ def controls(
         planned = parts.truncated(cut.rank_after, cut.values, cut.kept)
         noise = rng.standard_normal(bulk.shape)
         noise *= np.linalg.norm(bulk) / np.linalg.norm(noise)
-        (name,) = stored[cut.name].tensors
+        layer = stored[cut.name]
         for control, matrix in (("bulk", bulk), ("fresh", planned + noise)):
-            made[control][name] = stored[cut.name].holding(made[control][name], matrix)
+            for name in (*layer.tensors, *layer.twins):
+                made[control][name] = layer.holding(made[control][name], matrix)
     return {name: replace(learnt, tensors=tensors) for name, tensors in made.items()}

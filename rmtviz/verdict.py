@@ -10,6 +10,7 @@ from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.evaluation import Evaluation, Latency, Paired
+    from rmtviz.tradeoff import Curve
 
 
 def of_layer(layer: LayerAnalysis) -> str:
@@ -105,17 +106,37 @@ def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | No
     sentence = say(f"verdict.{key}", share=share, after=after.parameters, before=before.parameters)
     if read is None:
         return sentence
-    whole, cut = read
-    second = say(
-        "verdict.plan_read", accuracy=cut.accuracy, whole=whole.accuracy, samples=cut.samples
+    return say("verdict.both", first=sentence, second=of_reading(*read))
+
+
+def of_reading(whole: "Evaluation", cut: "Evaluation") -> str:
+    """Return how a cut network reads the selection set, beside the whole one; of text the loss."""
+    if cut.unit == "characters":
+        return say(
+            "verdict.plan_read_text",
+            accuracy=cut.accuracy,
+            loss=cut.loss,
+            perplexity=cut.perplexity,
+            whole=whole.accuracy,
+            whole_loss=whole.loss,
+            whole_perplexity=whole.perplexity,
+            samples=cut.samples,
+        )
+    return say(
+        "verdict.plan_read",
+        accuracy=cut.accuracy,
+        whole=whole.accuracy,
+        samples=cut.samples,
+        unit=say(f"unit.{cut.unit}"),
     )
-    return say("verdict.both", first=sentence, second=second)
 
 
-def of_zones(layer: LayerAnalysis, needed: int, samples: int) -> str:
+def of_zones(layer: LayerAnalysis, curve: "Curve") -> str:
     """Return the three zones of a layer: like random, learnt, needed for the accuracy."""
+    needed, samples, unit = curve.needed, curve.samples, say(f"unit.{curve.unit}")
     if layer.spikes is None:
-        return say("verdict.zone_needed", needed=needed, p=layer.spectrum.p, samples=samples)
+        p = layer.spectrum.p
+        return say("verdict.zone_needed", needed=needed, p=p, samples=samples, unit=unit)
     key = "zones" if needed <= layer.spikes else "zones_beyond"
     return say(
         f"verdict.{key}",
@@ -123,6 +144,7 @@ def of_zones(layer: LayerAnalysis, needed: int, samples: int) -> str:
         learnt=layer.spikes,
         needed=needed,
         samples=samples,
+        unit=unit,
     )
 
 
@@ -141,9 +163,10 @@ def edge_is_weak(layer: LayerAnalysis) -> bool:
 def of_test(before: "Evaluation", after: "Evaluation", paired: "Paired") -> str:
     """Return what the test images say about a cut, with the paired interval."""
     key = "loss" if paired.high < 0 else "gain" if paired.low > 0 else "same"
-    return say(
+    sentence = say(
         f"verdict.test_{key}",
         samples=after.samples,
+        unit=say(f"unit.{after.unit}"),
         before=before.accuracy,
         after=after.accuracy,
         points=100 * paired.difference,
@@ -151,6 +174,15 @@ def of_test(before: "Evaluation", after: "Evaluation", paired: "Paired") -> str:
         high=100 * paired.high,
         right=paired.flipped_to_right,
         wrong=paired.flipped_to_wrong,
+    )
+    if after.unit != "characters":
+        return sentence
+    return f"{sentence} " + say(
+        "verdict.test_text",
+        before=before.loss,
+        after=after.loss,
+        before_perplexity=before.perplexity,
+        after_perplexity=after.perplexity,
     )
 
 

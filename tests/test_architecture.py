@@ -17,15 +17,16 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "version words errors knobs tokens site parallel",
-    "marchenko_pastur checkpoint entries",
-    "tracy_widom blas spectrum spiked screenot factors kinds layers operators graphs formats",
+    "marchenko_pastur checkpoint entries sparse",
+    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs formats",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
-    "pruning costs",
+    "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "tradeoff training trial verdict lessons",
+    "whitening tradeoff ablation workpiece frontier budget",
+    "training finetuning trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -33,19 +34,29 @@ LAYERS = (
 )
 """A module imports from the lines above its own, and from further left on its own line."""
 
-FAMILIES = ("fits", "formats", "rules", "datasets", "networks", "figures", "lessons", "ui.pages")
+FAMILIES = (
+    "fits",
+    "formats",
+    "rules",
+    "schedules",
+    "datasets",
+    "networks",
+    "figures",
+    "lessons",
+    "ui.pages",
+)
 """Open folders: their members know the folder's shared modules, never each other."""
 
 SHARED = {"formats": ("zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
-COMPOSED = {"fits": ("iterated", "dyson")}
-"""Members that are made of others: a fit around a fit."""
+COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}
+"""Members that are made of others: a fit around a fit, a folder's own door."""
 
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.finetuning"),
 }
 """Who may import a heavy library."""
 

@@ -1,12 +1,8 @@
 """The command line, a command a stage. Refusals are two lines on stderr and exit code 2."""
 
-import contextlib
 import dataclasses
-import hashlib
 import importlib.util
-import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +10,14 @@ from typing import Any
 
 import click
 
-from rmtviz.cli.given import as_operators, declared, frozen, labelled, told
+from rmtviz.cli.given import as_operators, copied, declared, frozen, labelled, told
+from rmtviz.cli.learning import train
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
+from rmtviz.cli.tradeoff import tradeoff
+from rmtviz.cli.written import format_of, save
 from rmtviz.errors import BadOption, CannotRun, ExtraMissing, RmtvizError
 from rmtviz.version import __version__
 from rmtviz.words import say
-
-CLI_RUNS = 10
-"""So many unfinished runs of the command line are kept for `--resume`; the oldest go first."""
 
 OPENING = ("--server.headless=false", "--server.showEmailPrompt=false")
 """What makes Streamlit open the browser at once, without asking anything first."""
@@ -46,12 +42,16 @@ def main() -> None:
     """Run the command line."""
 
 
+main.add_command(train)
+
+
 @main.command(help=say("cli.analyze"))
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--method", default="bema", show_default=True, help=say("cli.method"))
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--equalise", is_flag=True, help=say("cli.equalise"))
 @click.option("--each", is_flag=True, help=say("cli.each"))
+@click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--operator", default=None, help=say("cli.operator"))
 @click.option("--cache", is_flag=True, help=say("cli.cache"))
@@ -62,6 +62,7 @@ def analyze(
     options: tuple[str, ...],
     equalise: bool,
     each: bool,
+    copy: str | None,
     kinds: tuple[str, ...],
     operator: str | None,
     cache: bool,
@@ -72,7 +73,7 @@ def analyze(
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
-    checkpoint = told(formats.read(model), kinds)
+    checkpoint = told(copied(formats.read(model), copy), kinds)
     with progress(say("cli.progress")) as tick:
         result = analysis.analyze(
             checkpoint,
@@ -98,6 +99,7 @@ def analyze(
 @click.option("--rule", default=None, help=say("cli.rule"))
 @click.option("--option", "options", multiple=True, help=say("cli.option"))
 @click.option("--rank", "ranks", multiple=True, help=say("cli.rank"))
+@click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
 @click.option("--form", default="auto", show_default=True, help=say("cli.form"))
 @click.option("--include-last", is_flag=True, help=say("cli.include_last"))
@@ -114,6 +116,7 @@ def prune(
     rule: str | None,
     options: tuple[str, ...],
     ranks: tuple[str, ...],
+    copy: str | None,
     kinds: tuple[str, ...],
     form: str,
     include_last: bool,
@@ -134,7 +137,7 @@ def prune(
     knob_words = parse(options, names)
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
     chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
-    checkpoint = declared(told(formats.read(model), kinds), factored)
+    checkpoint = declared(told(copied(formats.read(model), copy), kinds), factored)
     pairs = layers.suspected_pairs(checkpoint)
     if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
         raise CannotRun("perhaps_factored", names=",".join(pairs))
@@ -183,6 +186,7 @@ def prune(
 @click.option("--inputs", default=None, help=say("cli.inputs"))
 @click.option("--layout", default=None, help=say("cli.layout"))
 @click.option("--order", default=None, help=say("cli.order"))
+@click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--factored", default=None, help=say("cli.factored"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
 def evaluate(
@@ -193,13 +197,14 @@ def evaluate(
     inputs: str | None,
     layout: str | None,
     order: str | None,
+    copy: str | None,
     factored: str | None,
     as_json: bool,
 ) -> None:
     """Print how many of a dataset's images a network reads right."""
     from rmtviz import evaluation, formats, networks
 
-    checkpoint = declared(formats.read(model), factored)
+    checkpoint = declared(copied(formats.read(model), copy), factored)
     choice, data, foreign = networks.match(
         checkpoint,
         labelled(dataset),
@@ -214,8 +219,10 @@ def evaluate(
         "dataset": found.dataset,
         "split": split or "test",
         "samples": found.samples,
+        "unit": found.unit,
         "accuracy": found.accuracy,
         "loss": found.loss,
+        "perplexity": found.perplexity,
         "activation": found.activation,
         "inputs": found.inputs,
         "never_predicted": list(found.never_predicted),
@@ -223,54 +230,7 @@ def evaluate(
     click.echo(as_text(record) if as_json else reading(record))
 
 
-@main.command(help=say("cli.train"))
-@click.option("--dataset", default="mnist", show_default=True, help=say("cli.dataset"))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=say("cli.out"))
-@click.option("--widths", default="512,256", show_default=True, help=say("cli.widths"))
-@click.option("--epochs", type=int, default=10, show_default=True, help=say("cli.epochs"))
-@click.option("--batch-size", type=int, default=128, show_default=True, help=say("cli.batch"))
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help=say("cli.rate"))
-@click.option("--weight-decay", type=float, default=0.0, show_default=True, help=say("cli.decay"))
-@click.option("--label-noise", type=float, default=0.0, show_default=True, help=say("cli.noise"))
-@click.option(
-    "--train-samples", type=int, default=55_000, show_default=True, help=say("cli.images")
-)
-@click.option("--seed", type=int, default=0, show_default=True, help=say("cli.seed"))
-@click.option("--resume", is_flag=True, help=say("cli.resume"))
-@click.option("--json", "as_json", is_flag=True, help=say("cli.json_lines"))
-def train(output: Path, widths: str, resume: bool, as_json: bool, **settings: Any) -> None:
-    """Train a network, a line an epoch, and write it."""
-    kind = format_of(output)
-    from rmtviz import evaluation, formats, training
-    from rmtviz.site import data_home, make_room
-
-    recipe = training.Training(widths=training.widths(widths), **settings)
-    place = hashlib.sha256(str(output.absolute()).encode()).hexdigest()[:16]
-    folder = data_home() / "runs" / f"cli-{place}"
-    make_room(folder.parent, "cli-*", CLI_RUNS, frozenset([folder.name]))
-    bar = progress(say("cli.training"), left=False)
-
-    def batch(place: training.Progress) -> None:
-        bar.tick((place.epoch - 1) * place.steps + place.step, recipe.epochs * place.steps)
-
-    with bar:
-        for record in training.train(recipe, folder, resume, on_batch=batch):
-            last = record
-            if record.epoch:
-                row = record.row()
-                bar.clear()
-                click.echo(json.dumps(row) if as_json else say("cli.epoch", **row))
-    save(formats.write(last.checkpoint, kind), output)
-    shutil.rmtree(folder, ignore_errors=True)
-    data = recipe.data()
-    found = evaluation.evaluate(recipe.network(data)(last.checkpoint), data.split("test"))
-    end = {
-        "output": str(output),
-        "digest": last.checkpoint.digest,
-        "test_accuracy": found.accuracy,
-        "test_samples": found.samples,
-    }
-    click.echo(json.dumps(end) if as_json else say("cli.trained", **end))
+main.add_command(tradeoff)
 
 
 @main.command(help=say("cli.app"))
@@ -304,36 +264,6 @@ def parse(options: Sequence[str], used: Sequence[str]) -> Mapping[str, dict[str,
             raise BadOption("option_unused", option=path, owner=owner, used=", ".join(used))
         found[owner][knob.replace("-", "_")] = value
     return found
-
-
-def format_of(output: Path) -> str:
-    """Return the name of the format that a file's ending asks for.
-
-    Raises:
-        BadOption: an ending of no format.
-    """
-    from rmtviz.formats import FORMATS
-
-    endings = {form.suffix: name for name, form in FORMATS.items()} | {".pth": "pytorch"}
-    if output.suffix not in endings:
-        raise BadOption("no_format", output=output.name, known=", ".join(endings))
-    return endings[output.suffix]
-
-
-def save(content: bytes, output: Path) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        BadOption: the place cannot be written.
-    """
-    part = output.with_name(f".{output.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(output)
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise BadOption("not_written", output=output, why=problem.strerror) from None
 
 
 def _rank(word: str) -> tuple[str, int]:

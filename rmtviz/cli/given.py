@@ -28,6 +28,20 @@ def declared(checkpoint: Any, factored: str | None) -> Any:
     return told
 
 
+def copied(checkpoint: Any, word: str | None) -> Any:
+    """Return the checkpoint with the copy of its weights of this name, or of which it is a part.
+
+    Raises:
+        BadOption: no such copy, or several.
+    """
+    if word is None:
+        return checkpoint
+    names = [name for name in checkpoint.copies if word.lower() in name.lower()]
+    return checkpoint.taking(
+        names[0] if len(names) == 1 and word not in checkpoint.copies else word
+    )
+
+
 def told(checkpoint: Any, words: Sequence[str]) -> Any:
     """Return the checkpoint with the kinds of tensors that words such as "x.weight=linear" tell.
 

@@ -89,7 +89,7 @@ def table(result: Any) -> str:
                 name=short(item.name),
                 shape="×".join(map(str, item.shape)) or "–",
                 dtype=item.dtype,
-                reason=say(f"skipped.{item.reason}"),
+                reason=item.why,
             )
             for item in result.skipped
         ]
@@ -117,9 +117,10 @@ def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
     return "\n".join([*lines, say("cli.written", output=output)])
 
 
-def reading(record: Mapping[str, Any]) -> str:
+def reading(record: dict[str, Any]) -> str:
     """Return what an evaluation found, in one or two lines."""
-    line = say("cli.read", **record)
+    values = record | {"unit": say(f"unit.{record['unit']}")}
+    line = say("cli.read_text" if record["unit"] == "characters" else "cli.read", **values)
     never = ", ".join(map(str, record["never_predicted"]))
     return f"{line}\n{say('cli.never', classes=never)}" if never else line
 

@@ -12,26 +12,33 @@ from rmtviz.datasets.digits import Digits
 from rmtviz.datasets.fashion import FashionMNIST
 from rmtviz.datasets.files import read
 from rmtviz.datasets.mnist import MNIST
+from rmtviz.datasets.python_help import PythonHelp
 
-DATASETS: Mapping[str, type[MNIST] | type[FashionMNIST] | type[Digits]] = {
+DATASETS: Mapping[str, type[MNIST] | type[FashionMNIST] | type[Digits] | type[PythonHelp]] = {
     "mnist": MNIST,
     "fashion-mnist": FashionMNIST,
     "digits": Digits,
+    "python-help": PythonHelp,
 }
 """The datasets, by name."""
 
 OFFERED = ("mnist", "digits")
 """Those that a network is tried on without being asked: they are here, and differ in shape."""
 
+TEXTS = ("python-help",)
+"""Those that are text: only a network that reads text runs on them."""
+
 __all__ = [
     "DATASETS",
     "MNIST",
     "OFFERED",
     "SPLITS",
+    "TEXTS",
     "Dataset",
     "Digits",
     "FashionMNIST",
     "LabelNoise",
+    "PythonHelp",
     "Samples",
     "of",
     "read",

@@ -6,6 +6,9 @@ to report. Of a model that we did not train (`foreign`) nobody knows which train
 has seen, so both sets come from the test file: its first `SELECTION` images to select, the
 others to report. In a small file, selection takes at most half of the test images, and at
 most a fifth of the training images.
+
+Text is a dataset as well: an image is then a window of tokens, and each of its places has a
+label of its own, the next token. What is counted are labels: 5,000 are 39 windows of 128.
 """
 
 import math
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 from rmtviz.errors import BadOption, DataRefused
 
 SELECTION = 5_000
-"""The number of images that choices are made on."""
+"""The number of labels that choices are made on."""
 
 SPLITS = ("train", "selection", "test", "all")
 """The names that `Dataset.split` knows; "all" is the whole test file."""
@@ -28,20 +31,27 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Some labelled images: images (N, pixels) and labels (N,), of so many classes; read-only."""
+    """Some labelled images, read-only: images (N, pixels) and labels (N · places,).
+
+    Of text every place of a window has a label, of anything else each image has one; `len`
+    is the number of labels. `unit` is the word for what is labelled, a key under `unit`.
+    """
 
     name: str
     images: Images
     labels: Labels
     dataset: str
     classes: int
+    unit: str = "images"
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> "Samples":
-        """Return the first `count` of them, or all where there are fewer."""
-        return replace(self, images=self.images[:count], labels=self.labels[:count])
+        """Return as many images as have `count` labels, or all where there are fewer."""
+        places = len(self.labels) // max(1, len(self.images)) or 1
+        some = -(-count // places)
+        return replace(self, images=self.images[:some], labels=self.labels[: some * places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,9 @@ class Dataset:
     `train_images` (N, pixels) and `test_images` are levels from 0 to `top` (numbers of any
     kind where they are float32), the pixels of coloured ones channel by channel;
     `image_shape` is (height, width), (channels, height, width), or (1, numbers) for what is
-    no picture. Labels run from 0 to `len(classes) - 1`; `mean` and `std` are those of the
-    training file's levels / `top`. `clean_labels` are the training labels before any noise.
+    no picture. Labels (N,), or (N, pixels) of text, whose images are tokens, run from 0 to
+    `len(classes) - 1`; `mean` and `std` are those of the training file's levels / `top`.
+    `clean_labels` are the training labels before any noise.
     The training file may be empty.
 
     Raises:
@@ -87,7 +98,9 @@ class Dataset:
             (self.train_images, self.clean_labels),
             (self.test_images, self.test_labels),
         ):
-            if images.dtype not in (np.uint8, np.float32) or images.shape != (len(labels), pixels):
+            sides = (len(labels), pixels)
+            wrong = images.shape != sides or labels.shape not in (sides[:1], sides)
+            if images.dtype not in (np.uint8, np.float32) or wrong:
                 raise ValueError(f"{images.shape} images of {images.dtype}, {len(labels)} labels")
             within = not labels.size or (labels.min() >= 0 and labels.max() < self.outputs)
             if labels.dtype != np.int64 or not within:
@@ -104,6 +117,18 @@ class Dataset:
     def outputs(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    @property
+    def text(self) -> bool:
+        """Whether the images are windows of tokens with a label at each place."""
+        return self.test_labels.ndim == 2
+
+    @property
+    def unit(self) -> str:
+        """The word for what is labelled, a key under `unit`."""
+        if self.text:
+            return "characters"
+        return "samples" if self.image_shape[0] == 1 and len(self.image_shape) == 2 else "images"
 
     @property
     def wrong_share(self) -> float:
@@ -128,8 +153,8 @@ class Dataset:
         if share == 0:
             return replace(self, train_labels=self.clean_labels, noise=None)
         draw = np.random.Generator(np.random.PCG64(seed))
-        chosen = draw.random(len(self.clean_labels)) < share
-        drawn = draw.integers(self.outputs, size=len(self.clean_labels))
+        chosen = draw.random(self.clean_labels.shape) < share
+        drawn = draw.integers(self.outputs, size=self.clean_labels.shape)
         noisy = np.where(chosen, drawn, self.clean_labels)
         return replace(self, train_labels=noisy, noise=LabelNoise(share, seed))
 
@@ -146,16 +171,17 @@ class Dataset:
             name == "train" or (name == "selection" and not foreign)
         ):
             raise DataRefused("data_no_train", dataset=self.name)
-        end = len(self.train_labels) - min(SELECTION, len(self.train_labels) // 5)
+        most = SELECTION // (self.pixels if self.text else 1)
+        end = len(self.train_labels) - min(most, len(self.train_labels) // 5)
         if name == "train":
             return self._samples(name, self.train_images[:end], self.train_labels[:end])
         if name == "selection" and not foreign:
             return self._samples(name, self.train_images[end:], self.train_labels[end:])
         part = slice(None)
         if foreign and name != "all":
-            half = min(SELECTION, len(self.test_labels) // 2)
+            half = min(most, len(self.test_labels) // 2)
             part = slice(half) if name == "selection" else slice(half, None)
         return self._samples(name, self.test_images[part], self.test_labels[part])
 
     def _samples(self, name: str, images: Images, labels: Labels) -> Samples:
-        return Samples(name, images, labels, self.name, self.outputs)
+        return Samples(name, images, labels.reshape(-1), self.name, self.outputs, self.unit)

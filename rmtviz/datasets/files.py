@@ -52,7 +52,7 @@ def read(files: Mapping[str, bytes]) -> Dataset:
         train, test, classes = _pictures.read(inside, name)
         return _named(name, train, test, classes)
     try:
-        return _named(name, *_array_parts(formats.read(content, name), name))
+        return _named(name, *_array_parts(formats.read(content, name, apart=True), name))
     except FileRefused:
         pass
     return _named(name, None, _table(content, name))

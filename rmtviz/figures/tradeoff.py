@@ -42,7 +42,11 @@ def tradeoff(curve: "Curve", rank: int, edge: int | None, mode: str = "light") -
             ),
             yaxis=base.axis(
                 colours,
-                say("figure.axis_accuracy", samples=curve.samples),
+                say(
+                    "figure.axis_accuracy",
+                    samples=curve.samples,
+                    unit=say(f"unit.{curve.unit}"),
+                ),
                 range=[floor, min(1.0, best + 0.1 * (best - floor))],
                 tickformat=".1%",
             ),

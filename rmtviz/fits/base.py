@@ -37,6 +37,7 @@ class Status(StrEnum):
     DEGENERATE = "degenerate"
     NO_BULK = "no_bulk"
     NO_MATRIX = "no_matrix"
+    PRODUCT = "product"
 
 
 class Law(StrEnum):

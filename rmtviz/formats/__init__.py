@@ -15,17 +15,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from rmtviz import graphs
-from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats import _shards, unknown, wrappers
-from rmtviz.formats.base import LIMITS, Contents, Format, Limits, Place, Source, short, whole
+from rmtviz.formats import _copies, _parametrised, _rehearsal, _shards, unknown, wrappers
+from rmtviz.formats.base import Contents, Format, Limits, Source, short, whole
+from rmtviz.formats.gguf import GGUF
+from rmtviz.formats.keras import KERAS
 from rmtviz.formats.npz import NPZ
 from rmtviz.formats.onnx import ONNX
 from rmtviz.formats.pt2 import PT2
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
 
-__all__ = ["FORMATS", "LIMITS", "READ", "Format", "Limits", "offered", "read", "together", "write"]
+__all__ = ["FORMATS", "READ", "Format", "Limits", "offered", "read", "together", "write"]
 
 FORMATS: Mapping[str, Format] = {
     "safetensors": SAFETENSORS,
@@ -35,27 +37,39 @@ FORMATS: Mapping[str, Format] = {
 }
 """The formats that are read and written."""
 
-READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2}
+REBUILT = (_parametrised.recombined,)
+"""What makes weights of tensors that are not the weights themselves, in this order."""
+
+READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2, "keras": KERAS, "gguf": GGUF}
 """The formats that are read."""
 
 
 def read(
-    source: bytes | str | Path, name: str | None = None, limits: Limits = LIMITS
+    source: bytes | str | Path,
+    name: str | None = None,
+    limits: Limits | None = None,
+    *,
+    apart: bool = False,
 ) -> Checkpoint:
     """Return the checkpoint in a file, or in a file's bytes; `name` is how people know it.
 
-    At a path, a folder with one network, or the index of one in shards, is read as one.
+    At a path, a folder with one network, or the index of one in shards, is read as one. With
+    `apart`, a file that a library reads is tried first in a process of its own, within limits.
 
     Raises:
         FileRefused: says what the file is or what is wrong in it, and the way out.
+        ExtraMissing: the format needs a package that is not installed.
     """
+    limits = limits or Limits.configured()
     if not isinstance(source, bytes):
         path = Path(source)
         if _shards.is_folder(path):
-            return together({file.name: file for file in _shards.of_folder(path)}, limits)
+            return together({it.name: it for it in _shards.of_folder(path)}, limits, apart=apart)
         if path.name.endswith(".index.json"):
-            return together({file.name: file for file in _shards.beside(path)}, limits)
+            return together({it.name: it for it in _shards.beside(path)}, limits, apart=apart)
     file = Source.of(source, name)
+    if apart and any(form.known and form.known(file, limits) for form in READ.values()):
+        _rehearsal.rehearse(file, limits)
     for label, form in READ.items():
         contents = form.read(file, limits)
         if contents is not None:
@@ -63,10 +77,12 @@ def read(
     raise unknown.refusal(file, limits, (form.title for form in READ.values()))
 
 
-def together(files: Mapping[str, bytes | Path], limits: Limits = LIMITS) -> Checkpoint:
+def together(
+    files: Mapping[str, bytes | Path], limits: Limits | None = None, *, apart: bool = False
+) -> Checkpoint:
     """Return the checkpoint in several files, by name: the shards of one, with their index or not.
 
-    Other JSON files among them (a network's settings) are passed over.
+    `apart` is as in `read`. Other JSON files among them (a network's settings) are passed over.
 
     Raises:
         FileRefused: as `read`; a shard is missing, or two hold a tensor of one name.
@@ -77,7 +93,8 @@ def together(files: Mapping[str, bytes | Path], limits: Limits = LIMITS) -> Chec
         if name.endswith(".index.json")
     ]
     weights = {name: it for name, it in files.items() if not name.endswith(".json")}
-    parts = [read(origin, name, limits) for name, origin in (weights or files).items()]
+    given = (weights or files).items()
+    parts = [read(origin, name, limits, apart=apart) for name, origin in given]
     return parts[0] if len(parts) == 1 and not indices else _shards.join(parts, indices)
 
 
@@ -110,17 +127,24 @@ def _checkpoint(file: Source, label: str, contents: Contents, limits: Limits) ->
             tree, file.name, label, contents.metadata, contents.left_out, graph=contents.graph
         )
         return graphs.described(found)
-    tensors, left_out = wrappers.unwrap(file, contents, limits)
+    tensors, left_out, beside = wrappers.unwrap(file, contents, limits)
+    tensors, copies = _copies.split(tensors, beside)
+    named = {item.name for item in left_out}
+    left_out += tuple(Skipped(name, (), "dict", "copy") for name in copies if name not in named)
     for text in _texts(tensors, contents.metadata):
         if text != whole(text):
             raise file.refuse("name_broken", name=short(text))
-    places = [tensor.load for tensor in tensors.values()]
-    effort = sum(place.effort for place in places if isinstance(place, Place))
+    places = {id(it): it.load for held in (tensors, *copies.values()) for it in held.values()}
+    effort = sum(getattr(place, "effort", 0) for place in places.values())
     most = limits.growth * file.length + limits.spare
     if effort > most:
         raise file.refuse("limit_growth", size=effort, length=file.length, limit=most)
+    for rebuilt in REBUILT:
+        tensors, parts = rebuilt(tensors)
+        left_out += parts
+        copies = {name: rebuilt(copy)[0] for name, copy in copies.items()}
     listed = tuple(replace(skipped, name=whole(skipped.name)) for skipped in left_out)
-    return Checkpoint(tensors, file.name, label, contents.metadata, listed)
+    return Checkpoint(tensors, file.name, label, contents.metadata, listed, copies=copies)
 
 
 def _texts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[str]:

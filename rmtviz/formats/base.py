@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -18,8 +18,11 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
-from rmtviz.errors import FileRefused
+from rmtviz.checkpoint import GLANCE, Checkpoint, Skipped, Tensor
+from rmtviz.errors import BadOption, FileRefused
+
+LARGEST = 2**40
+"""More elements than any tensor of a network has: a shape beyond it is a fault."""
 
 RECORD = "__rmtviz__"
 """The entry that carries our own record where a format has no room for metadata."""
@@ -50,7 +53,9 @@ class Limits:
     `header_bytes` bounds each header, directory or pickle; `steps` the opcodes of a pickle;
     `depth` how deep its groups are nested; `sides` and `elements` a single shape. All tensors
     together may take `growth` times the bytes of the file and `spare` bytes on top: that is
-    room for compressed, expanded and shared tensors, and none for a bomb.
+    room for compressed, expanded and shared tensors, and none for a bomb. An upload may have
+    `upload_bytes`; one that a library reads is tried first in a process of its own, which may
+    take `memory` bytes and `seconds`. Each can be set: RMTVIZ_LIMIT_TENSORS=1000.
     """
 
     header_bytes: int = 100_000_000
@@ -58,12 +63,28 @@ class Limits:
     steps: int = 5_000_000
     depth: int = 100
     sides: int = 64
-    elements: int = 2**40
+    elements: int = LARGEST
     growth: int = 10
     spare: int = 2**28
+    upload_bytes: int = 200_000_000
+    memory: int = 2**32
+    seconds: int = 30
 
+    @classmethod
+    def configured(cls, settings: Mapping[str, str] = os.environ) -> "Limits":
+        """Return the limits, with those of the environment in place of the usual ones.
 
-LIMITS = Limits()
+        Raises:
+            BadOption: a setting is no whole number above zero.
+        """
+        given = {}
+        for knob in fields(cls):
+            name = f"RMTVIZ_LIMIT_{knob.name.upper()}"
+            if word := settings.get(name, "").strip():
+                if not (word.isascii() and word.isdecimal() and 0 < int(word[:20]) < 2**63):
+                    raise BadOption("limit_setting", name=name, value=short(word))
+                given[knob.name] = int(word)
+        return cls(**given)
 
 
 class Blob(Protocol):
@@ -190,6 +211,15 @@ class Place:
         view = np.ndarray(self.shape, self.dtype, data, strides=steps)
         return np.require(view.astype(native, copy=False), requirements=["C", "A"])
 
+    def start(self) -> NDArray[Any]:
+        """Return the first elements of the last side, the others unread and nothing verified."""
+        sides = [1] * (len(self.shape) - 1) + [min(side, GLANCE) for side in self.shape[-1:]]
+        some = replace(self, shape=tuple(sides))
+        end = self.offset + some.span * self.dtype.itemsize
+        if some.effort > end:  # of something packed the beginning alone is cheaper
+            some = replace(some, blob=Source.of(self.blob.head(end)))
+        return some()
+
     @property
     def span(self) -> int:
         """The number of elements from the first to the last, both included."""
@@ -200,6 +230,21 @@ class Place:
         """The bytes that loading makes."""
         itemsize = self.dtype.itemsize
         return max(math.prod(self.shape) * itemsize, self.blob.effort(self.span * itemsize))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Combined:
+    """How to load a tensor that is made of others: computed from them in float64."""
+
+    rule: Callable[..., NDArray[np.float64]]
+    parts: tuple[Tensor, ...]
+    dtype: np.dtype
+
+    def __call__(self) -> NDArray[Any]:
+        """Return the numbers; what divides by zero is not finite."""
+        with np.errstate(all="ignore"):
+            made = self.rule(*(part.read().astype(np.float64) for part in self.parts))
+            return made.astype(self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +277,8 @@ class Format:
     """A file format. `read` returns None where the bytes are of another format.
 
     With `graph` it is written only from a checkpoint that was read from it; without `write`
-    it is only read.
+    it is only read. Where a library reads it, `known` tells files of the format by our own
+    means: an upload of such a file is tried first in a process of its own.
     """
 
     title: str
@@ -240,6 +286,7 @@ class Format:
     read: Callable[[Source, Limits], Contents | None]
     write: Callable[[Checkpoint], bytes] | None
     graph: bool = False
+    known: Callable[[Source, Limits], bool] | None = None
 
 
 def place(
@@ -260,8 +307,10 @@ def place(
         FileRefused: shape or strides are no counts, or the elements pass the end.
     """
     sides = _counts(shape)
-    if sides is None or len(sides) > limits.sides or _bound(sides) > limits.elements:
+    if sides is None or len(sides) > limits.sides or _bound(sides) > LARGEST:
         raise source.refuse("tensor_shape", name=short(name))
+    if _bound(sides) > limits.elements:
+        raise source.refuse("limit_elements", name=short(name), limit=limits.elements)
     steps = row_major(sides) if strides is None else _counts(strides)
     if steps is None or len(steps) != len(sides):
         raise source.refuse("tensor_bounds", name=short(name))

@@ -17,9 +17,14 @@ SIGN = re.compile(rb"\x08[\x01-\x20](?:\x12[\0-\x40]|[\x1a\x22\x28\x32\x3a\x42])
 """A small version number, then the producer's name, or another field of a model."""
 
 
+def is_onnx(source: Source, limits: Limits) -> bool:
+    """Return whether a file begins as ONNX files do."""
+    return SIGN.match(source.head(80)) is not None
+
+
 def read(source: Source, limits: Limits) -> Contents | None:
     """Return what an ONNX file holds; see `Format`."""
-    if not SIGN.match(source.head(80)):
+    if not is_onnx(source, limits):
         return None
     content = bytes(source.read(0, source.length))
     model = graphs.parse(content, source.name)
@@ -52,4 +57,4 @@ def _array(source: Source, name: str, proto: object) -> np.ndarray:
         raise source.refuse("tensor_bounds", name=short(name)) from None
 
 
-ONNX = Format("ONNX", ".onnx", read, graphs.write, graph=True)
+ONNX = Format("ONNX", ".onnx", read, graphs.write, graph=True, known=is_onnx)

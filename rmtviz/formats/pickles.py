@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from rmtviz.formats.base import Limits, Source
+from rmtviz.formats.base import Blob, Limits, Source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +86,8 @@ def follow(
         raise source.refuse("pickle_damaged") from None
 
 
-def stream(source: Source) -> IO[bytes]:
-    """Return a source's bytes as a stream that is read a little at a time."""
+def stream(source: Blob) -> IO[bytes]:
+    """Return a blob's bytes as a stream that is read a little at a time."""
     return _Stream(_Raw(source), source.length)
 
 
@@ -104,9 +104,9 @@ class _Stream(io.BufferedReader):
 
 
 class _Raw(io.RawIOBase):
-    """A source as Python's streams want it."""
+    """A blob as Python's streams want it."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Blob) -> None:
         self.source = source
         self.at = 0
 

@@ -17,19 +17,12 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
         ("is_html", rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|\?xml|!--)"),
         ("is_lfs", rb"version https://git-lfs\.github\.com/spec/"),
         ("is_compressed", rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!"),
-        ("is_hdf5", rb"\x89HDF\r\n\x1a\n"),
-        ("is_gguf", rb"GGUF"),
         ("is_pickle", rb"\x80[\x02-\x05]"),
         ("is_tar", rb".{257}ustar"),
         ("is_image", rb"\x89PNG|\xff\xd8\xff|GIF8|%PDF"),
     )
 )
 """What a file's first bytes say it is, the most telling first."""
-
-_ARCHIVES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("is_keras", re.compile(r"model\.weights\.h5")),
-)
-"""What a zip archive is, by a file in it."""
 
 
 def refusal(source: Source, limits: Limits, known: Iterable[str]) -> FileRefused:
@@ -50,9 +43,6 @@ def refusal(source: Source, limits: Limits, known: Iterable[str]) -> FileRefused
 
 
 def _archive(source: Source, names: list[str], known: Iterable[str]) -> FileRefused:
-    for key, pattern in _ARCHIVES:
-        if any(map(pattern.fullmatch, names)):
-            return source.refuse(key)
     held = ", ".join(short(name, 40) for name in names[:5]) + ", …" * (len(names) > 5)
     return source.refuse("is_zip", held=held or "–", known=", ".join(known))
 

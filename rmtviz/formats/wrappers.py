@@ -5,11 +5,13 @@ name; where two could be meant, all are kept under their full names, and nothing
 All that is not taken is listed with its reason.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.formats.base import Contents, Leaf, Limits, Node, Source, short
+from rmtviz.formats._names import COPIES, stripped
+from rmtviz.formats.base import Contents, Leaf, Limits, Node, Source, flat, short
 
 STRONG = ("state_dict", "model_state_dict")
 """Entries that hold the weights whatever stands beside them."""
@@ -42,9 +44,6 @@ ASIDE: Mapping[str, str] = MappingProxyType(
 )
 """Groups that are state of the training, and the reason why they are left out."""
 
-COPIES = ("ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema", "params_ema")
-"""Groups that are averaged copies of the weights."""
-
 STATES: Mapping[str, str] = MappingProxyType(
     {
         "exp_avg": "optimizer",
@@ -57,14 +56,11 @@ STATES: Mapping[str, str] = MappingProxyType(
 )
 """Single tensors that are state of the training, where an entry is called exactly so."""
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every name."""
-
 
 def unwrap(
     source: Source, contents: Contents, limits: Limits
-) -> tuple[dict[str, Tensor], tuple[Skipped, ...]]:
-    """Return the weights of a file by name, and what was left out.
+) -> tuple[dict[str, Tensor], tuple[Skipped, ...], dict[str, Tensor]]:
+    """Return the weights of a file by name, what was left out, and the tensors that stood beside.
 
     A group of tensors and nothing else is taken as it stands, whatever their names.
 
@@ -72,9 +68,15 @@ def unwrap(
         FileRefused: no tensor is among them, too many are, or two have one name.
     """
     tree, left, prefix = contents.tree, list(contents.left_out), ""
+    beside: dict[str, Tensor] = {}
     while (inner := wrapper(tree)) is not None:
         name, group = inner
-        left += [_skipped(prefix + key, key, node) for key, node in tree.items() if key != name]
+        others = {key: node for key, node in tree.items() if key != name}
+        left += [_skipped(prefix + key, key, node) for key, node in others.items()]
+        groups = {key: node for key, node in others.items() if _aside(key, node) is None}
+        for key, end in itertools.islice(flat(groups), limits.tensors):
+            if isinstance(end, Tensor):
+                beside[prefix + key] = end
         prefix, tree = f"{prefix}{name}.", group
     tensors: dict[str, Tensor] = {}
     plain = all(isinstance(node, Tensor) for node in tree.values())
@@ -89,7 +91,7 @@ def unwrap(
             raise source.refuse("limit_tensors", limit=limits.tensors)
     if not tensors:
         raise source.refuse("no_tensor", held=_held(left))
-    return stripped(tensors), tuple(left)
+    return stripped(tensors), tuple(left), beside
 
 
 def wrapper(tree: Mapping[str, Node]) -> tuple[str, Mapping[str, Node]] | None:
@@ -102,14 +104,6 @@ def wrapper(tree: Mapping[str, Node]) -> tuple[str, Mapping[str, Node]] | None:
     rivals = [name for name in groups if name not in COPIES]
     weak = rivals if len(rivals) == 1 and rivals[0] in WEAK else []
     return next(((name, groups[name]) for name in (*STRONG, *weak) if name in groups), None)
-
-
-def stripped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without a prefix that a wrapper put before every name."""
-    for prefix in PREFIXES:
-        if tensors and all(name.startswith(prefix) and name != prefix for name in tensors):
-            return stripped({name.removeprefix(prefix): it for name, it in tensors.items()})
-    return dict(tensors)
 
 
 def _ends(tree: Mapping[str, Node], prefix: str = "") -> Iterator[tuple[str, str, Node]]:

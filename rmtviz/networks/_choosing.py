@@ -33,13 +33,14 @@ def score(network: Runner, samples: Samples) -> tuple[int, float]:
     return (right, loss) if math.isfinite(loss) else (0, math.inf)
 
 
-def surely(better: Runner, worse: Runner, samples: Samples) -> bool:
+def losses(network: Runner, samples: Samples) -> NDArray[np.float64]:
+    """Return the cross-entropy of each sample."""
+    return _losses(network.logits(samples.images).astype(np.float64), samples.labels)
+
+
+def surely(better: NDArray[np.float64], worse: NDArray[np.float64]) -> bool:
     """Return whether the mean loss differs by more than `SURE` of its standard errors, paired."""
-    one, other = (
-        _losses(each.logits(samples.images).astype(np.float64), samples.labels)
-        for each in (better, worse)
-    )
-    gain = other - one
+    gain = worse - better
     return bool(gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))
 
 

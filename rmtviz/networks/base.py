@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ Given the mean and standard deviation of x/255 and the 255: `unit` is x/255, `st
 (x/255 − mean)/std, `symmetric` is (x/255 − ½)/½, `raw` is x.
 """
 
+TOKENS = "tokens"
+"""What stands for a way of `INPUTS` where a network reads text: a token is looked up as it is."""
+
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -44,11 +47,15 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
 """What runs between the layers, by name, each with torch's defaults."""
 
 
+HOLDERS = (nn.Linear, nn.Conv2d, nn.Sequential)
+"""What a layer is among the stages of a network: a Sequential is a factored one."""
+
+
 class Runner(Protocol):
     """A network that runs, never changed.
 
     `layers` are the checkpoint's, in order; `places` says of those that are applied at more
-    than one place of a sample, at how many; `inputs` is a key of `INPUTS`.
+    than one place for one answer, at how many; `inputs` is a key of `INPUTS`, or `TOKENS`.
     """
 
     @property
@@ -71,7 +78,34 @@ class Runner(Protocol):
         """Refuse a dataset whose samples or classes are not the network's: `DataRefused`."""
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the outputs (N, classes) for samples (N, pixels)."""
+        """Return the outputs (N, classes) for samples (N, pixels).
+
+        Of text there is one answer at each place: (N · pixels, classes), window by window.
+        """
+
+
+@runtime_checkable
+class Transparent(Protocol):
+    """A `Runner` that shows what its layers are given."""
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what the matrix of layer number `index` multiplies (places, columns), in batches.
+
+        For samples (N, pixels), at all places where the layer is applied.
+        """
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A `Runner` whose layers are stages, in order, that can be trained further."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def stages(self) -> nn.Sequential: ...
+
+    def enter(self, images: torch.Tensor) -> torch.Tensor:
+        """Return levels (N, pixels) as the first stage takes them, in float32."""
 
 
 class Choice(Protocol):
@@ -157,6 +191,11 @@ class Network:
         part = self.stages[: 2 * upto]
         return self._batches(images, lambda batch: part(self.enter(batch)))
 
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what layer number `index` is given (N, columns), in batches."""
+        for start in range(0, len(images), BATCH):
+            yield self.hidden(images[start : start + BATCH], index)
+
     def rest(self, outputs: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         """Return the logits from what layer number `index` gives (N, rows), bias included."""
         return self._batches(outputs, self.stages[2 * index + 1 :])
@@ -206,6 +245,8 @@ def fits(network: Runner, dataset: Dataset) -> None:
     Raises:
         DataRefused: names both numbers.
     """
+    if dataset.text != (network.inputs == TOKENS):
+        raise DataRefused("data_text" if dataset.text else "data_no_text", dataset=dataset.name)
     same("data_pixels", dataset.name, dataset.pixels, network.width)
     same("data_classes", dataset.name, dataset.outputs, network.outputs)
 

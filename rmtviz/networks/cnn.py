@@ -22,16 +22,18 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption, CannotRun
 from rmtviz.layers import Layer
-from rmtviz.networks._choosing import SLACK, TIE, best, recorded, score, surely
+from rmtviz.networks._choosing import SLACK, TIE, best, losses, recorded, score, surely
+from rmtviz.networks._inputs import multiplied
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
+from rmtviz.networks.base import ACTIVATIONS, HOLDERS, INPUTS, Choice, fits, one_thread, same
 
 BATCH = 500
 """Images that go through a network at once."""
 
-ROUNDS = ((100, 64), (300, 24), (1_000, 0))
-"""Images that the choices are tried on, and how many of the choices go on to the next round."""
+ROUNDS = ((32, 6, 16), (128, 3, 8), (400, 3, 4), (1_000, 3, 4))
+"""Images that the choices are tried on, how many layouts go on to the next round, and with how
+many activations and scalings of the inputs each."""
 
 MOST = 64
 """More layouts that fit than these are not tried: somebody must say which it is."""
@@ -58,7 +60,7 @@ class ImageNetwork:
     outputs: int
     places: Mapping[str, int]
     origin: tuple[Checkpoint, Choice]
-    module: nn.Module = field(repr=False)
+    stages: nn.Sequential = field(repr=False)
 
     @property
     def width(self) -> int:
@@ -80,13 +82,27 @@ class ImageNetwork:
             DataRefused: the images have another number of pixels.
         """
         same("data_pixels", "images", images.shape[1], self.width)
-        parts = []
         with one_thread(), torch.inference_mode():
-            for start in range(0, max(1, len(images)), BATCH):
-                batch = torch.tensor(images[start : start + BATCH]).to(torch.float32)
-                entered = (batch - self.centre) / self.scale
-                parts.append(self.module(entered.view(-1, *self.image)).numpy())
+            parts = [self.stages(batch).numpy() for batch in self._entered(images)]
         return np.concatenate(parts)
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
+        stages = list(self.stages)
+        place = [i for i, stage in enumerate(stages) if isinstance(stage, HOLDERS)][index]
+        before = nn.Sequential(*stages[:place])
+        for batch in self._entered(images):
+            with one_thread(), torch.inference_mode():
+                yield multiplied(stages[place], before(batch)).numpy()
+
+    def enter(self, images: torch.Tensor) -> torch.Tensor:
+        """Return grey levels (N, pixels) as pictures (N, channels, height, width) that enter."""
+        entered = (images.to(torch.float32) - self.centre) / self.scale
+        return entered.view(-1, *self.image)
+
+    def _entered(self, images: NDArray[Any]) -> Iterator[torch.Tensor]:
+        for start in range(0, max(1, len(images)), BATCH):
+            yield self.enter(torch.tensor(images[start : start + BATCH]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,26 +245,35 @@ def detect(
     if len(choices) == 1:
         return choices[0]
     samples = dataset.split("selection", foreign=foreign)
-    for count, kept in ROUNDS:
+    for count, forms_kept, ways_kept in ROUNDS:
         some = samples.first(count)
         scores = dict(_scores(checkpoint, choices, some))
-        ranked = sorted(choices, key=lambda choice: (-scores[choice][0], scores[choice][1]))
-        choices = ranked[:kept] if kept else ranked
+        right = max(found for found, _ in scores.values())
+        if right * dataset.outputs < 2 * len(some):
+            raise CannotRun("layout_poor", share=right / len(some), samples=len(some))
+        choices = _foremost(scores, forms_kept, ways_kept)
     chosen = _plainest(best(scores, SLACK), scores)
     right = scores[chosen][0]
-    if right * dataset.outputs < 2 * len(some):
-        raise CannotRun("layout_poor", share=right / len(some), samples=len(some))
     rivals = {choice.layout: choice for choice in reversed(choices) if _near(scores[choice], right)}
+    rivals.pop(chosen.layout, None)
+    own = losses(chosen(checkpoint), samples) if rivals else None
     alike = [
-        str(rival.layout)
-        for rival in rivals.values()
-        if rival.layout != chosen.layout
-        and not surely(chosen(checkpoint), rival(checkpoint), samples)
+        layout
+        for layout, rival in rivals.items()
+        if own is not None and not surely(own, losses(rival(checkpoint), samples))
     ]
     if alike:
         names = " ".join(sorted([chosen.layout, *alike]))
         raise CannotRun("layout_alike", layouts=names, samples=len(samples))
     return chosen
+
+
+def _foremost(scores: Mapping[CNN, tuple[int, float]], forms: int, ways: int) -> list[CNN]:
+    """Return the best choices: of so many layouts, each with so many ways to run it."""
+    by_layout: dict[str, list[CNN]] = {}
+    for choice in sorted(scores, key=lambda choice: (-scores[choice][0], scores[choice][1])):
+        by_layout.setdefault(choice.layout, []).append(choice)
+    return [choice for some in list(by_layout.values())[:forms] for choice in some[:ways]]
 
 
 def _plainest(chosen: CNN, scores: Mapping[CNN, tuple[int, float]]) -> CNN:
@@ -285,7 +310,7 @@ def _split(checkpoint: Checkpoint) -> tuple[list[Layer], list[Layer]]:
     Raises:
         CannotRun: layers of other kinds, or the channels do not follow each other.
     """
-    found, _ = layers.find(checkpoint)
+    found = layers.every(checkpoint)
     convolutions = [each for each in found if each.rule.window]
     linears = [each for each in found if not each.rule.window]
     plain = all(

@@ -24,14 +24,20 @@ from rmtviz.networks.base import ACTIVATIONS, INPUTS, Network, one_thread
 DETECTED_ON = 1_000
 """The number of selection images on which activation and inputs are found."""
 
+LOGITS: Mapping[str, tuple[nn.Module, ...]] = {"linear": (), "relu": (nn.ReLU(),)}
+"""What runs behind the last layer. ReLU there is a fault of a published network, kept to show it:
+a class whose logit is never positive has no gradient, and is never predicted.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class MLP:
-    """Linear layers, dense or factored, with one activation between them and none at the end.
+    """Linear layers, dense or factored, with one activation between them, at the end none or ReLU.
 
     `activation` and `inputs` are keys of `ACTIVATIONS` and `INPUTS`; `order` names all
     layers from first to last where shapes and names do not tell; `mean` and `std` are those
-    of the grey levels / 255, used by the inputs "standard"; `top` is that 255.
+    of the grey levels / 255, used by the inputs "standard"; `top` is that 255. `logits` is a key
+    of `LOGITS`: what runs behind the last layer.
     """
 
     activation: str = "relu"
@@ -40,15 +46,18 @@ class MLP:
     mean: float = 0.1307
     std: float = 0.3081
     top: float = 255.0
+    logits: str = "linear"
 
     def __post_init__(self) -> None:
-        for name, table in ((self.activation, ACTIVATIONS), (self.inputs, INPUTS)):
+        choices = (self.activation, ACTIVATIONS), (self.inputs, INPUTS), (self.logits, LOGITS)
+        for name, table in choices:
             if name not in table:
                 raise BadOption("unknown_name", name=name, known=", ".join(table))
 
     def record(self) -> dict[str, str]:
         """Return what a checkpoint's record says under "network": how it runs."""
-        return {"name": "mlp", "activation": self.activation, "inputs": self.inputs}
+        record = {"name": "mlp", "activation": self.activation, "inputs": self.inputs}
+        return record if self.logits == "linear" else record | {"logits": self.logits}
 
     def __call__(self, checkpoint: Checkpoint) -> Network:
         """Return the network of these weights, computed in float32 whatever they are stored in.
@@ -60,14 +69,15 @@ class MLP:
         """
         if "factored" not in checkpoint.about and (pairs := layer.suspected_pairs(checkpoint)):
             raise CannotRun("perhaps_factored", names=", ".join(pairs))
-        found = [each for each in layer.find(checkpoint)[0] if _plain(each)]
+        found = [each for each in layer.every(checkpoint) if _plain(each)]
         all_used(checkpoint, found)
         chain = layer.chain(found, self.order)
         stages: list[nn.Module] = []
         for each in chain:
             stages += [linear(checkpoint, each), ACTIVATIONS[self.activation]()]
         centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
-        module = nn.Sequential(*stages[:-1]).requires_grad_(False).eval()
+        stages[-1:] = LOGITS[self.logits]
+        module = nn.Sequential(*stages).requires_grad_(False).eval()
         return Network(chain, self.activation, self.inputs, centre, scale, module)
 
 
@@ -94,7 +104,16 @@ def detect(
     """
     words = recorded(checkpoint, activation, "activation", list(ACTIVATIONS))
     ways = recorded(checkpoint, inputs, "inputs", list(INPUTS))
-    choice = MLP(words[0], ways[0], order, mean=dataset.mean, std=dataset.std, top=dataset.top)
+    ends = recorded(checkpoint, None, "logits", list(LOGITS))
+    choice = MLP(
+        words[0],
+        ways[0],
+        order,
+        mean=dataset.mean,
+        std=dataset.std,
+        top=dataset.top,
+        logits=ends[0],
+    )
     network = choice(checkpoint)
     network.check(dataset)
     if len(words) == len(ways) == 1:

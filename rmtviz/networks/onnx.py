@@ -174,7 +174,7 @@ class ONNX:
             )
         last = next((node.op_type for node in model.graph.node if ends[0] in node.output), "")
         centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
-        found = layers.find(checkpoint)[0]
+        found = layers.every(checkpoint)
         places = graphs.roles(model).places
         return GraphNetwork(
             found,

@@ -3,6 +3,7 @@
 import abc
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rmtviz import knobs
 from rmtviz.analysis import LayerAnalysis
@@ -50,7 +51,12 @@ def at_least_one(above: int, reason: str) -> Keep:
 
 @dataclass(frozen=True, slots=True)
 class Rule(abc.ABC):
-    """A way to choose what of a layer stays; its fields are its knobs."""
+    """A way to choose what of a layer stays; its fields are its knobs.
+
+    `fitted` says whether it asks the fit, so that a doubt about the fit is one about the cut.
+    """
+
+    fitted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         knobs.check(self)

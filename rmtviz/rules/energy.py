@@ -1,6 +1,7 @@
 """A share of energy: keep the fewest values that hold it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from rmtviz.rules.base import Keep, Rule
 @dataclass(frozen=True, slots=True)
 class EnergyShare(Rule):
     """Keep the fewest singular values whose squares sum to this share of the squared norm."""
+
+    fitted: ClassVar[bool] = False
 
     share: float = knob(0.9, low=0.0, high=1.0)
 

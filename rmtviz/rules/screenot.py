@@ -36,7 +36,7 @@ class ScreeNOT(Rule):
 
     def __call__(self, layer: LayerAnalysis) -> Keep:
         spectrum = layer.spectrum
-        if layer.status in (Status.TOO_SMALL, Status.DEGENERATE):
+        if layer.status in (Status.TOO_SMALL, Status.DEGENERATE, Status.PRODUCT):
             return Keep(spectrum.p, str(layer.status))
         bound = min(math.ceil(self.bound * spectrum.p), (spectrum.p - 2) // 2)
         threshold = screenot.threshold(spectrum.values, spectrum.ratio, bound)

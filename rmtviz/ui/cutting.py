@@ -1,34 +1,16 @@
 """The parts of the Prune page: figures, table, slider, curve, trial, test, downloads."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
-from rmtviz import figures, formats, layers, networks, pruning, report, verdict
+from rmtviz import figures, formats, pruning, report, verdict
 from rmtviz.analysis import Analysis
-from rmtviz.errors import CannotRun, DataRefused, ExtraMissing, OrderUnknown
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import PruningPlan, Size
 from rmtviz.trial import Trial
-from rmtviz.ui import data, links, plans, running, session, widgets
+from rmtviz.ui import models, plans, running, session, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
-
-Reason = CannotRun | DataRefused | ExtraMissing
-
-
-def run_or_reason(model: Model) -> Running | Reason:
-    """Return the model as a network that runs, or why it does not."""
-    try:
-        with st.spinner(say("prune.run_wait")):
-            run = running.running(model, *data.how(model))
-            running.whole(run)
-    except (CannotRun, DataRefused, ExtraMissing) as reason:
-        return reason
-    if not links.bare():
-        how_it_runs(run)
-    return run
 
 
 def steps(digest: str) -> None:
@@ -49,119 +31,26 @@ def steps(digest: str) -> None:
     )
 
 
-def no_accuracy(
-    reason: Reason, model: Model, analysis: Analysis, plan: PruningPlan, layer: str
-) -> None:
-    """Say why no accuracy can be shown; what a cut moves and removes stands in its place."""
-    widgets.refusal(reason, st.info, ":material/info:")
-    if isinstance(reason, OrderUnknown) or reason.key == "order_shapes":
-        _ask_order(analysis)
-    elif reason.key == "perhaps_factored":
-        _ask_pairs()
-    elif reason.key == "layout_alike":
-        _ask_layout(analysis, str(reason.values["layouts"]).split())
-    elif isinstance(reason, DataRefused):
-        _outputs_moved(model, plan)
-    _weights_error(analysis, layer, plan[layer].rank_after)
-
-
-def _weights_error(analysis: Analysis, layer: str, rank: int) -> None:
+def weights_error(analysis: Analysis, layer: str, rank: int) -> None:
     """Draw what a cut removes of the weights, where accuracy cannot be drawn."""
     widgets.chart(
         figures.removed(analysis[layer], rank, session.mode()),
         "error-against-rank",
         say("prune.error_alt", layer=layer),
+        lines("removed", analysis, layer, rank),
     )
 
 
-def _ask_order(analysis: Analysis) -> None:
-    """Ask in which order the layers follow; the answer holds for this network."""
-    names = [layer.name for layer in analysis]
-    chosen = st.multiselect(say("prune.order"), names, help=say("prune.order_help"))
-    orders = st.session_state.setdefault("orders", {})
-    if len(chosen) == len(names) and orders.get(analysis.digest) != tuple(chosen):
-        orders[analysis.digest] = tuple(chosen)
-        st.rerun()
-
-
-def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
-    """Ask which layout a convolutional network has; the answer holds for this network."""
-    chosen = st.selectbox(
-        say("prune.layout_ask"), layouts, index=None, help=say("prune.run_layout_help")
+def lines(picture: str, analysis: Analysis, layer: str, rank: int) -> str:
+    """Return the lines of Python that make a picture of this page."""
+    words = say(
+        f"chart.code_{picture}",
+        source=repr(models.source(session.current())),
+        method=repr(analysis.method),
+        layer=repr(layer),
+        rank=rank,
     )
-    if chosen is not None:
-        st.session_state.setdefault("layouts", {})[analysis.digest] = chosen
-        st.rerun()
-
-
-def _outputs_moved(model: Model, plan: PruningPlan) -> None:
-    """Draw how far the plan moves the outputs, where no data say what that means."""
-    activation = st.session_state.get("run_activation")
-    try:
-        choice, error, supplied = running.moved(model, plan, activation, data.own())
-    except (CannotRun, DataRefused, ExtraMissing):
-        return
-    st.markdown(f"**{say('prune.unknown')}** {say('prune.unknown_help')}")
-    words = {"activation": choice.activation}
-    with st.container(horizontal=True):
-        st.metric(
-            say("prune.output_error", samples=1_000),
-            f"{error:.1%}",
-            border=True,
-            help=say("prune.output_error_help", **words),
-        )
-        if supplied is not None:
-            samples = min(running.SUPPLIED, len(own.test_labels) if (own := data.own()) else 0)
-            st.metric(
-                say("prune.output_error_own", samples=samples), f"{supplied:.1%}", border=True
-            )
-
-
-def _ask_pairs() -> None:
-    """Ask whether pairs of narrow layers are one layer each; the answer makes a new model."""
-    one, two = st.columns(2)
-    model = session.current()
-    pairs = layers.suspected_pairs(model.checkpoint)
-    factored: tuple[str, ...]
-    for key, place, factored in (("pairs_one", one, pairs), ("pairs_two", two, ())):
-        if place.button(say(f"prune.{key}"), width="stretch"):
-            session.choose(
-                session.library().add(model.checkpoint.with_about(factored=list(factored)))
-            )
-            st.rerun()
-
-
-def how_it_runs(run: Running) -> None:
-    """Say with which activation and inputs the network runs, and let them be changed."""
-    tables: dict[str, Mapping[str, object]] = {"inputs": networks.INPUTS}
-    inputs = say(f"prune.inputs.{run.choice.inputs}")
-    if isinstance(run.choice, networks.ONNX):
-        label = say("prune.runs_graph", inputs=inputs)
-    else:
-        tables = {"activation": networks.ACTIVATIONS, **tables}
-        activation = say(f"prune.activation.{run.choice.activation}")
-        label = say("prune.runs", activation=activation, inputs=inputs)
-    with st.popover(label, icon=":material/memory:"):
-        st.markdown(say("prune.runs_help"))
-        st.caption(data.entering(run))
-        if isinstance(run.choice, networks.CNN):
-            st.markdown(
-                f"{say('prune.run_layout')}: `{run.choice.layout}`",
-                help=say("prune.run_layout_help"),
-            )
-        for key, table in tables.items():
-            _way(key, table)
-
-
-def _way(key: str, table: Mapping[str, object]) -> None:
-    """Draw the choice of how a network runs: found by itself, or a member of a table."""
-    st.selectbox(
-        say(f"prune.run_{key}"),
-        [None, *table],
-        format_func=lambda name: say(f"prune.{key}.{name}" if name else "prune.auto"),
-        key=f"run_{key}",
-        persist_state="session",
-    )
+    return words.strip() + "\n"
 
 
 def numbers(
@@ -178,7 +67,7 @@ def numbers(
         if read and paired:
             cut = read[1]
             st.metric(
-                say("prune.accuracy", samples=cut.samples),
+                say("prune.accuracy", samples=cut.samples, unit=say(f"unit.{cut.unit}")),
                 f"{cut.accuracy:.2%}",
                 say("prune.points", points=100 * paired.difference),
                 delta_color="off" if paired.low <= 0 <= paired.high else "normal",
@@ -191,6 +80,8 @@ def numbers(
                     high=100 * paired.high,
                 ),
             )
+            if cut.unit == "characters":
+                _losses(*read)
         for key, old, new, unit in (
             ("parameters", before.parameters, after.parameters, 1),
             ("megabytes", before.bytes, after.bytes, 1e6),
@@ -206,6 +97,28 @@ def numbers(
             )
     if after.placeless:
         st.caption(say("prune.places"))
+
+
+def _losses(whole: Evaluation, cut: Evaluation) -> None:
+    """Draw the loss of a network that reads text, and its perplexity."""
+    st.metric(
+        say("prune.loss", samples=cut.samples, unit=say(f"unit.{cut.unit}")),
+        say("prune.loss_value", loss=cut.loss),
+        say("prune.loss_change", change=cut.loss - whole.loss),
+        delta_color="inverse",
+        delta_description=say("prune.against"),
+        border=True,
+        help=say("prune.loss_help"),
+    )
+    st.metric(
+        say("prune.perplexity"),
+        f"{cut.perplexity:.2f}",
+        say("prune.perplexity_change", change=cut.perplexity - whole.perplexity),
+        delta_color="inverse",
+        delta_description=say("prune.against"),
+        border=True,
+        help=say("prune.perplexity_help"),
+    )
 
 
 def table(analysis: Analysis, plan: PruningPlan) -> None:
@@ -278,7 +191,7 @@ def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
     """Draw accuracy against the layer's rank, and say the three zones in words."""
     if guessing := verdict.of_guessing(running.whole(run)):
         st.info(guessing, icon=":material/casino:")
-        _weights_error(analysis, layer, rank)
+        weights_error(analysis, layer, rank)
         return
     with st.spinner(say("prune.curve_wait")):
         drawn = running.curve(run, layer)
@@ -287,8 +200,9 @@ def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
         figures.tradeoff(drawn, rank, spikes, session.mode()),
         "accuracy-against-rank",
         say("prune.curve_alt", layer=layer),
+        lines("tradeoff", analysis, layer, rank),
     )
-    st.markdown(verdict.of_zones(analysis[layer], drawn.needed, drawn.samples))
+    st.markdown(verdict.of_zones(analysis[layer], drawn))
     if verdict.edge_is_weak(analysis[layer]):
         st.markdown(say("prune.trust_curve"))
 
@@ -331,6 +245,7 @@ def test(run: Running, plan: PruningPlan) -> Trial | None:
         words = say(
             "prune.test_help_foreign" if run.foreign else "prune.test_help",
             samples=counts["test"],
+            unit=say(f"unit.{run.dataset.unit}"),
             selection=counts["selection"],
         )
         st.caption(words)

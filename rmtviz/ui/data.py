@@ -26,8 +26,8 @@ def choice() -> Dataset | None:
     Raises:
         DataRefused, ExtraMissing: the chosen data can't be had.
     """
-    name = str(st.session_state.get("data"))
-    if name not in DATASETS:
+    name = widgets.asked("data")
+    if name is None or name not in DATASETS:
         return _own().get(OWN) if name == OWN else None
     with st.spinner(say("prune.data_wait")):
         return DATASETS[name]()()
@@ -44,7 +44,7 @@ def how(model: Model) -> tuple[Any, ...]:
     Raises:
         DataRefused, ExtraMissing: the chosen data can't be had.
     """
-    activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
+    activation, inputs = (widgets.asked(f"run_{name}") for name in ("activation", "inputs"))
     order = st.session_state.get("orders", {}).get(model.digest)
     layout = st.session_state.get("layouts", {}).get(model.digest)
     return activation, inputs, order, layout, choice()
@@ -55,19 +55,12 @@ def draw(model: Model) -> None:
     if (chosen := st.session_state.pop("data_next", None)) is not None:
         st.session_state["data"] = chosen
     names = [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
-    titles: dict[str | None, str] = {None: say("prune.auto")}
-    titles |= {name: _title(name) for name in names}
-    used = st.session_state.get("data") or model.memo.known("data") or _recorded(model)
+    used = widgets.asked("data") or model.memo.known("data") or _recorded(model)
     label = say("prune.data", name=_title(used) if used else say("prune.auto"))
     with st.popover(label, icon=":material/dataset:"):
         st.markdown(say("prune.data_help"))
-        st.selectbox(
-            say("prune.data_choice"),
-            list(titles),
-            format_func=lambda name: titles[name],
-            key="data",
-            persist_state="session",
-        )
+        titles = {name: _title(name) for name in names}
+        widgets.automatic(say("prune.data_choice"), titles, "data")
         _upload()
     if problem := st.session_state.pop("data_problem", None):
         widgets.refusal(problem)
@@ -105,9 +98,11 @@ def _upload() -> None:
 
 def entering(run: "Running") -> str:
     """Return in words how a sample enters the network."""
+    count = len(run.samples("selection"))
+    if run.dataset.text:
+        return say("prune.data_enter_text", samples=count, context=run.dataset.pixels)
     centre, scale = run.entering
     form = " × ".join(str(side) for side in run.dataset.image_shape if side != 1)
-    count = len(run.samples("selection"))
     return say("prune.data_enter", samples=count, form=form, centre=centre, scale=scale)
 
 

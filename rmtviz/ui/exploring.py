@@ -5,13 +5,16 @@ the current plan of the other layers. A rank that was let go is computed again, 
 """
 
 import base64
-from dataclasses import dataclass
+import functools
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from rmtviz import pruning, verdict
+from rmtviz.ablation import Ablation
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import CannotRun, DataRefused, ExtraMissing
 from rmtviz.evaluation import Evaluation
@@ -21,14 +24,17 @@ from rmtviz.rules import RULES
 from rmtviz.tradeoff import Curve
 from rmtviz.ui import data as visitors
 from rmtviz.ui import links, models, plans, running, session, spectrum_chart, widgets
-from rmtviz.ui.cutting import Reason
-from rmtviz.ui.library import INITIALS, SAMPLES, Model
+from rmtviz.ui.judging import Reason
+from rmtviz.ui.library import INITIALS, Model
 from rmtviz.ui.running import Running
 from rmtviz.ui.spectrum_chart import shown
 from rmtviz.words import say
 
 PICTURES = 40
-"""Of so many spikes the directions are sent along as pictures."""
+"""So many of the strongest directions are sent along as pictures, with what they do."""
+
+PATIENCE = 1.0
+"""Seconds that a page waits for the accuracy before it goes on without."""
 
 SIDE = 28
 """The side of the images that the demo networks see."""
@@ -50,12 +56,14 @@ class Guesses:
 class Measured:
     """What the chart estimates from: the running network, and the curve of one layer.
 
-    `whole` is how the network before any cut reads the samples of the curve.
+    `whole` is how the network before any cut reads the samples of the curve; `without` is
+    what the strongest spikes do, each taken out alone.
     """
 
     run: Running
     whole: float
     curve: Curve
+    without: tuple[Ablation, ...]
 
 
 Found = Measured | Reason | Guesses | None
@@ -128,14 +136,18 @@ def chart(key: str, method: Method, view: str, layer: str, picture: str, scale: 
     _link(rank, start)
     spectrum_chart.show(data(about, picture, scale, of, rank), session.mode())
     if about.cuts:
-        _why_not(_known(about))
+        _said(about, _known(about), rank)
         if not links.bare():
             _take(about, of, rank, start)
 
 
-def _why_not(found: Found) -> None:
-    """Say why the chart shows no accuracy, where it shows none."""
-    if found is not None and not isinstance(found, Measured):
+def _said(about: Subject, found: Found, rank: int) -> None:
+    """Say why the chart shows no accuracy, where it shows none; and the loss on text."""
+    if isinstance(found, Measured):
+        if found.run.dataset.text:
+            read = running.pruned(found.run, about.plan(rank))
+            st.caption(verdict.of_reading(running.whole(found.run), read))
+    elif found is not None:
         st.caption(widgets.plain(found.what))
 
 
@@ -153,6 +165,7 @@ def data(about: Subject, picture: str, scale: str, of: str, rank: int) -> dict[s
         "runs": about.cuts and (known is not None or found is None),
         "tall": layer.layer.shape[0] > layer.layer.shape[1],
         "known": shown.spikes(layer),
+        "without": [asdict(each) for each in known.without] if known else [],
         "images": _images(about, known.run) if known else [],
         "size": _size(about) if about.cuts else None,
         "removed": None if known else _removed(layer, about.most),
@@ -175,12 +188,45 @@ def data(about: Subject, picture: str, scale: str, of: str, rank: int) -> dict[s
 
 
 def measure(key: str, method: Method, view: str, layer: str) -> None:
-    """Measure the accuracy at every rank if it is not known yet, then draw again."""
+    """Have the accuracy at every rank measured if it is not known yet, then draw again.
+
+    The page stays usable meanwhile: what takes longer than `PATIENCE` goes on behind it.
+    """
     about = subject(key, method, view, layer)
-    if about and about.cuts and _known(about) is None:
-        about.model.memo(_key(about), lambda: _measured(about))
-        del about
+    if not about or not about.cuts or _known(about) is not None:
+        return
+    begun = _begun(about)
+    del about
+    try:
+        begun.result(PATIENCE)
+    except TimeoutError:
+        _awaited(key, method, view, layer)
+    else:
         st.rerun()
+
+
+@st.fragment(run_every=PATIENCE)
+def _awaited(key: str, method: Method, view: str, layer: str) -> None:
+    """Draw the page again as soon as the accuracy is known; given words only, as `chart` is."""
+    about = subject(key, method, view, layer)
+    if about is None or _known(about) is not None or _begun(about).done():
+        st.rerun()
+
+
+def _begun(about: Subject) -> Future[Found]:
+    """Return what will be measured, begun on a thread that knows nothing of the session."""
+    kept, how, plan = _key(about), visitors.how(about.model), about.plan(about.most)
+    model, name = about.model, about.layer.name
+
+    def work() -> Found:
+        return model.memo(kept, lambda: _measured(model, name, how, plan))
+
+    return model.memo(("measuring", kept), lambda: _workers().submit(work))
+
+
+@functools.cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, "measure")
 
 
 def _known(about: Subject) -> Found:
@@ -198,14 +244,15 @@ def _key(about: Subject) -> tuple[object, ...]:
     return "explored", plan, about.layer.name, *how, own.name if own else None
 
 
-def _measured(about: Subject) -> Found:
+def _measured(model: Model, layer: str, how: tuple[Any, ...], plan: PruningPlan) -> Found:
     try:
-        run = running.running(about.model, *visitors.how(about.model))
+        run = running.running(model, *how)
         before = running.whole(run)
         if verdict.of_guessing(before):
             return Guesses(before)
-        curve = running.curve(run, about.layer.name, about.plan(about.most))
-        return Measured(run, _read(run, before, curve.samples), curve)
+        curve = running.curve(run, layer, plan)
+        without = running.without(run, layer, PICTURES)
+        return Measured(run, _read(run, before, curve.samples), curve, without)
     except (CannotRun, DataRefused, ExtraMissing) as reason:
         return reason
 
@@ -222,6 +269,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "accuracy": curve.accuracy.tolist(),
         "needed": curve.needed,
         "samples": curve.samples,
+        "unit": say(f"unit.{curve.unit}"),
     }
 
 
@@ -247,8 +295,8 @@ def _size(about: Subject) -> dict[str, int]:
         "m": m,
         "n": n,
         "layer": layer.parameters,
-        "rank": min(pruning.rank_of(layer), about.most),
-        "pairs": layer.layer.part is None and layer.layer.rule.pairs,
+        "rank": min(layer.rank, about.most),
+        "pairs": layer.layer.pairs,
         "rest": whole - saved - layer.parameters,
         "whole": whole,
     }
@@ -279,12 +327,11 @@ def _image(vector: Any) -> str:
 def lines(about: Subject, picture: str) -> str:
     """Return the lines of Python that make the picture."""
     model = about.model
-    source = f"assets/models/{model.key}.safetensors" if model.key in SAMPLES else model.title
-    begin = INITIALS.get(model.key)
+    source, begin = repr(models.source(model)), INITIALS.get(model.key)
     initial = f"{'assets/models/' + begin if begin else 'initial'}.safetensors"
     load = say(
         "chart.code_load",
-        model=say(f"chart.code_{about.view}", source=repr(source), initial=repr(initial)),
+        model=say(f"chart.code_{about.view}", source=source, initial=repr(initial)),
         method=repr(about.analysis.method),
         layer=repr(about.layer.name),
     )

@@ -21,10 +21,14 @@ from rmtviz.fits import Method
 from rmtviz.site import home
 from rmtviz.ui.memo import Memo
 
-SAMPLES = ("clean", "noisy", "untrained")
+SAMPLES = ("clean", "noisy", "untrained", "language")
 """The shipped demo networks, by the name that stands in the URL."""
 
-INITIALS: Mapping[str, str] = {"clean": "untrained", "noisy": "noisy.initial"}
+INITIALS: Mapping[str, str] = {
+    "clean": "untrained",
+    "noisy": "noisy.initial",
+    "language": "language.initial",
+}
 """Which shipped file holds a sample's weights before training."""
 
 EQUALISED = 2e10
@@ -36,13 +40,17 @@ VIEWS = ("weights", "learnt", "initial")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model that can be looked at: its key in the URL, its title, its spectra, its weights."""
+    """A model that can be looked at: its key in the URL, its title, its spectra, its weights.
+
+    `copies` are the names of the copies of the weights in its file, the one taken first.
+    """
 
     key: str
     title: str
     spectra: Spectra
     load: Callable[[], Checkpoint]
     load_initial: Callable[[], Checkpoint] | None = None
+    copies: tuple[str, ...] = ()
     memo: Memo = field(default_factory=Memo)
 
     @property
@@ -109,7 +117,8 @@ class Library:
         """Decompose a checkpoint and keep both; return the model with its new token."""
         spectra = decompose(checkpoint, progress, equalise=_affordable(checkpoint))
         key = secrets.token_urlsafe(12)
-        model = Model(key, checkpoint.source, spectra, lambda: checkpoint)
+        copies = (checkpoint.copy, *checkpoint.copies)
+        model = Model(key, checkpoint.title, spectra, lambda: checkpoint, copies=copies)
         with self._lock:
             self._models[key] = model
             self._seen[key] = time.monotonic()

@@ -7,14 +7,16 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from rmtviz import formats
+from rmtviz.checkpoint import PLAIN
 from rmtviz.errors import RmtvizError
 from rmtviz.fits import METHODS
+from rmtviz.formats import Limits
 from rmtviz.rules import RULES
 from rmtviz.ui import copy_link, data, language, plans, session, widgets
 from rmtviz.ui.library import SAMPLES, Model, sample
 from rmtviz.words import say
 
-UPLOAD_MB = 200
+COPY_WIDTH = 220
 
 
 def bar() -> None:
@@ -39,6 +41,8 @@ def bar() -> None:
         # Each file gets a popover of its own: the last one's would stay open over the answer.
         with st.popover(say("app.open"), icon=":material/upload_file:", key=f"open_{turn}"):
             _upload(turn)
+        if len(model.copies) > 1:
+            _copies(model)
         data.draw(model)
         st.page_link(
             widgets.page("prune"),
@@ -73,6 +77,11 @@ def title(model: Model) -> str:
     return widgets.plain(model.title)
 
 
+def source(model: Model) -> str:
+    """Return where a model's file is, as lines of Python name it."""
+    return f"assets/models/{model.key}.safetensors" if model.key in SAMPLES else model.title
+
+
 def _plan(model: Model) -> str:
     """Return the plan in three words: what it would store."""
     rule, method = widgets.standing(RULES, "rule"), widgets.standing(METHODS, "method")
@@ -85,6 +94,32 @@ def _plan(model: Model) -> str:
 
     stored = model.memo(("stored", method, rule, tuple(sorted(own.items()))), share)
     return say("app.plan_none") if stored == 1 else say("app.plan", stored=stored)
+
+
+def _copies(model: Model) -> None:
+    """Draw the choice of a copy of the weights; another one becomes a model of its own."""
+    names = sorted(model.copies)
+    now = model.copies[0]
+    widgets.hold(f"copy_{model.key}", now)
+    wanted = st.selectbox(
+        say("app.copy"),
+        names,
+        format_func=lambda name: say("app.copy_plain") if name == PLAIN else widgets.plain(name),
+        key=f"copy_{model.key}",
+        help=say("app.copy_help"),
+        width=COPY_WIDTH,
+    )
+    if wanted == now:
+        return
+    with st.spinner(say("app.decomposing")):
+        known: dict[str, str] = st.session_state.setdefault("copies", {})
+        kept = session.library().get(known.get(f"{model.key} {wanted}", ""))
+        other = kept or session.library().add(model.checkpoint.taking(wanted))
+        known[f"{model.key} {wanted}"] = other.key
+        known[f"{other.key} {now}"] = model.key
+    st.session_state.pop(f"copy_{model.key}")
+    session.choose(other)
+    st.rerun()
 
 
 def _chosen() -> None:
@@ -100,7 +135,7 @@ def _upload(turn: int) -> None:
         say("app.file"),
         key=f"upload_{turn}",
         accept_multiple_files=True,
-        max_upload_size=UPLOAD_MB,
+        max_upload_size=-(-Limits.configured().upload_bytes // 10**6),
         label_visibility="collapsed",
     )
     st.code(say("app.open_code"), language="python")
@@ -118,7 +153,7 @@ def _upload(turn: int) -> None:
         contents[name] = file.getvalue()
         _drop(file.file_id)
     try:
-        model = session.library().add(formats.together(contents), progress=progress)
+        model = session.library().add(formats.together(contents, apart=True), progress=progress)
     except RmtvizError as problem:
         st.session_state["upload_problem"] = problem
     else:

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rmtviz import evaluation, networks, pruning, tradeoff, trial
+from rmtviz import ablation, evaluation, networks, pruning, tradeoff, trial
+from rmtviz.ablation import Ablation
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, Paired
-from rmtviz.networks import Choice, Runner
+from rmtviz.networks import Choice, Network, Runner
 from rmtviz.pruning import Factors, PruningPlan, Size
 from rmtviz.tradeoff import Curve
 from rmtviz.trial import Trial
 from rmtviz.ui.library import Model
 
 SUPPLIED = 1_000
-"""Of the visitor's own samples so many are used where their labels do not fit."""
+"""So many samples are used where each is looked at often, or labels do not fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,12 +125,29 @@ def moved(
         choice = networks.blind(model.checkpoint, activation)
         whole, cut = choice(model.checkpoint), choice(checkpoint(model, plan))
         error = evaluation.output_error(whole, cut, evaluation.random_inputs(whole))
-        if own is None or own.pixels != whole.width:
+        if own is None or own.pixels != whole.width or whole.inputs == networks.TOKENS:
             return choice, error, None
         levels = own.test_images[:SUPPLIED] / np.float32(own.top)
         return choice, error, evaluation.output_error(whole, cut, levels.astype(np.float32))
 
     return model.memo(("moved", plan, activation, own.name if own else None), make)
+
+
+def without(run: Running, layer: str, count: int) -> tuple[Ablation, ...]:
+    """Return what the layer's strongest directions do, each taken out of the whole network alone.
+
+    Nothing where the network is no chain of layers: it would have to be run as a whole.
+    """
+    network = run.network
+    if not isinstance(network, Network) or not count:
+        return ()
+
+    def make() -> tuple[Ablation, ...]:
+        index = [item.name for item in network.layers].index(layer)
+        samples = run.samples("selection").first(SUPPLIED)
+        return ablation.ablations(network, index, factors(run.model, layer), samples, count)
+
+    return run.model.memo(("without", run.key, layer, count), make)
 
 
 def curve(run: Running, layer: str, others: PruningPlan | None = None) -> Curve:

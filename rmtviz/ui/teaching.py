@@ -13,7 +13,7 @@ from rmtviz.fits import BEMA, METHODS
 from rmtviz.lessons import LESSONS, Cuts, Growth, Lesson
 from rmtviz.lessons.base import step
 from rmtviz.site import home
-from rmtviz.ui import links, session, stage, widgets
+from rmtviz.ui import links, models, session, stage, widgets
 from rmtviz.ui.library import sample
 from rmtviz.words import catalogue, say
 
@@ -118,7 +118,20 @@ def picture(name: str, lesson: Lesson, given: Any) -> None:
     fields = {field.name: field for field in dataclasses.fields(lesson)}
     knobs = [] if links.bare() else [_knob(name, fields[each]) for each in lesson.shown()]
     values = dataclasses.asdict(lesson)
-    stage.stage(name, knobs, values, shown, words, say(f"learn.{name}.alt", **found))
+    alt, title = say(f"learn.{name}.alt", **found), say(f"learn.{name}.sentence")
+    stage.stage(name, knobs, values, shown, words, alt, title, code(name, lesson))
+
+
+def code(name: str, lesson: Lesson) -> str:
+    """Return the lines of Python that make a lesson's numbers."""
+    knobs = ", ".join(f"{knob}={value!r}" for knob, value in dataclasses.asdict(lesson).items())
+    needs = lesson.needs or "nothing"
+    if needs == "growth" and getattr(lesson, "matrix", None) != "network":
+        needs = "nothing"
+    source = models.source(session.current())
+    layer = st.session_state.get("layer") or LAYER
+    given = say(f"learn.code_{needs}", source=repr(source), layer=repr(layer))
+    return say("learn.code", given=given, name=repr(name), knobs=knobs).strip() + "\n"
 
 
 def guessed(name: str) -> str | None:

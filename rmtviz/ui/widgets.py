@@ -11,7 +11,7 @@ import streamlit as st
 from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import RmtvizError
-from rmtviz.ui import links
+from rmtviz.ui import links, saving
 from rmtviz.words import say
 
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
@@ -78,6 +78,31 @@ def standing(table: Mapping[str, type], key: str) -> Any:
     return knobs.make(table, name, words)
 
 
+def automatic(label: str, titles: Mapping[str, str], key: str) -> None:
+    """Draw a choice that may be left to the program; `asked` returns it."""
+    shown = {"": say("prune.auto"), **titles}
+    hold(key, "")
+    if st.session_state[key] not in shown:
+        st.session_state[key] = ""
+    st.selectbox(
+        label, list(shown), format_func=shown.__getitem__, key=key, persist_state="session"
+    )
+
+
+def asked(key: str) -> str | None:
+    """Return what was chosen in a choice of `automatic`; None: left to the program."""
+    return st.session_state.get(key) or None
+
+
+def hold(key: str, value: str) -> None:
+    """Write the value of a choice anew before it is drawn, at first this one.
+
+    Browsers send labels. After a change of language one would else send the old label, which
+    Streamlit, as it knows it no more, takes for a value.
+    """
+    st.session_state[key] = st.session_state.get(key, value)
+
+
 def layer(analysis: Analysis) -> LayerAnalysis:
     """Draw the choice of a layer, bound to the URL; return its analysis."""
     name = links.choice(
@@ -112,22 +137,25 @@ def name_width(names: Iterable[str]) -> int:
     return min(180, max(52, 20 + 8 * max(map(len, names), default=0)))
 
 
-def chart(figure: figures.Figure, name: str, alt: str) -> None:
-    """Draw a figure in the project's own look, downloadable under a name."""
+def chart(figure: figures.Figure, name: str, alt: str, code: str | None = None) -> None:
+    """Draw a figure in the project's own look; with the lines that make it, it can be saved."""
     config = {
         **figures.CONFIG,
         "toImageButtonOptions": {**figures.CONFIG["toImageButtonOptions"], "filename": name},
     }
-    st.plotly_chart(figure, theme=None, config=config, key=f"chart_{name}", alt=alt)
+    with st.container(key=f"picture_{name}"):
+        st.plotly_chart(figure, theme=None, config=config, key=f"chart_{name}", alt=alt)
+    if code is not None and not links.bare():
+        saving.beside(f"picture_{name}", figures.table(figure), code, name, alt)
 
 
 def _knob(owner: str, field: dataclasses.Field[Any]) -> float | str:
     """Draw one knob: a choice of words, or a number, whole where its default is whole."""
     if field.metadata["among"]:
+        hold(f"knob_{owner}_{field.name}", str(field.default))
         word: str = st.selectbox(
             say(f"choice.{owner}.{field.name}"),
             field.metadata["among"],
-            index=field.metadata["among"].index(field.default),
             format_func=lambda option: say(f"choice.{owner}.{field.name}_{option}"),
             key=f"knob_{owner}_{field.name}",
             persist_state="session",

@@ -202,3 +202,34 @@ def test_long_names_are_told_apart_in_the_tables(visit, packed):
 )
 def test_what_names_share_is_left_out(names, short):
     assert list(widgets.short_names(names).values()) == short
+
+
+def test_another_copy_of_the_weights_is_chosen_beside_the_network(visit, network, packed):
+    plain = network(60, 40, 24)
+    average = {name: tensor + 0.01 for name, tensor in plain.items()}
+    both = plain | {f"ema.{name}": tensor for name, tensor in average.items()}
+    visitor = visit().upload("run.safetensors", packed(both))
+    first = visitor.model
+    assert formats.read(packed(plain)).digest[:8] in visitor.at.caption[0].value
+    (choice,) = [each for each in visitor.at.selectbox if each.label == say("app.copy")]
+    assert choice.options == ["ema", say("app.copy_plain")]
+    choice.set_value("ema")
+    visitor.run()
+    assert formats.read(packed(average)).digest[:8] in visitor.at.caption[0].value
+    assert "run.safetensors (ema)" in visitor.at.segmented_control(key="model_choice").options
+    assert visitor.at.query_params["model"] == visitor.model != first
+    visitor.choose_by_label(say("app.copy"), "weights")
+    assert visitor.model == first
+    assert visit().words.count(say("app.copy_plain")) == 0
+
+
+def test_an_update_is_shown_without_an_edge(visit, packed):
+    rng = np.random.default_rng(0)
+    pair = {
+        "x.lora_A.weight": rng.normal(size=(4, 40)),
+        "x.lora_B.weight": rng.normal(size=(50, 4)),
+    }
+    visitor = visit().upload("lora.safetensors", packed(pair))
+    assert visitor.errors == []
+    assert say("status.product", rank=4) in visitor.words
+    assert visitor.go("prune").errors == []

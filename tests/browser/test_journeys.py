@@ -1,5 +1,6 @@
 """Journeys through the app in a browser, as somebody who came to look would make them."""
 
+import html
 import re
 import time
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_the_cut_is_dragged_let_go_and_moved_by_keys(page: Page):
 def test_the_picture_is_taken_home(page: Page, tmp_path: Path, form: str):
     opened(page, "/explore?layer=2&picture=scree")
     cut(page)
-    page.get_by_text(say("chart.live.save")).click()
+    page.get_by_text(say("chart.save")).click()
     with page.expect_download() as download:
         page.get_by_role("button", name=form.upper(), exact=True).click()
     assert download.value.suggested_filename == f"spectrum-2-scree.{form}"
@@ -102,6 +103,33 @@ def test_the_picture_is_taken_home(page: Page, tmp_path: Path, form: str):
         return
     assert text.startswith("<svg")
     assert say("app.sample_title.clean") in text
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "file", "title"),
+    [
+        ("/prune?layer=2", CHART, "accuracy-against-rank", "prune.curve_alt"),
+        ("/learn?step=noise", f"{SPECTRUM} .axes", "lesson-noise", "learn.noise.sentence"),
+    ],
+)
+def test_other_pictures_are_taken_home(
+    page: Page, tmp_path: Path, address: str, shown: str, file: str, title: str
+):
+    page.goto(address)
+    expect(page.locator(shown).first).to_be_visible(timeout=LONG)
+    page.get_by_text(say("chart.save")).click()
+    for form in ("png", "svg", "csv"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=form.upper(), exact=True).click()
+        assert download.value.suggested_filename == f"{file}.{form}"
+        download.value.save_as(tmp_path / form)
+    assert (tmp_path / "png").stat().st_size > 10_000
+    svg = (tmp_path / "svg").read_text("utf-8")
+    assert say(title, layer="2") in html.unescape(svg)
+    assert "var(--" not in svg
+    lines = (tmp_path / "csv").read_text("utf-8").splitlines()
+    assert len(lines) > 20
+    assert {line.count(",") for line in lines} == {lines[0].count(",")}
 
 
 def test_a_spike_tells_its_strength_and_its_share(page: Page):

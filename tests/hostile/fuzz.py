@@ -172,6 +172,6 @@ def main(files: Mapping[str, bytes]) -> int:
 
 
 if __name__ == "__main__":
-    from tests.hostile.test_files import SMALL
+    from tests.hostile.making import SMALL
 
     sys.exit(main(SMALL))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.hostile import fuzz
-from tests.hostile.test_files import SMALL
+from tests.hostile.making import SMALL
 
 
 @pytest.mark.parametrize("title", SMALL)

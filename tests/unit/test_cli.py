@@ -270,7 +270,8 @@ def test_columns_are_aligned() -> None:
 def test_japanese_columns_are_aligned_as_a_terminal_shows_them() -> None:
     assert (width("層"), width("Σ ×"), width("ｱ")) == (2, 3, 1)
     with speaking("ja"):
-        lines = columns([{"name": "0", "reason": "バルクがない"}, {"name": "long.name", "reason": "x"}])
+        rows = [{"name": "0", "reason": "バルクがない"}, {"name": "long.name", "reason": "x"}]
+        lines = columns(rows)
     assert {width(line) for line in lines} == {9 + 2 + 12}
 
 

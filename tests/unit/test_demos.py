@@ -44,6 +44,8 @@ def test_the_card_tells_the_accuracy(name):
         found = evaluation.evaluate(network, data.split(split))
         assert card["accuracy"][split]["samples"] == found.samples
         assert card["accuracy"][split]["accuracy"] == pytest.approx(found.accuracy, abs=5e-4)
+        if data.text:
+            assert card["accuracy"][split]["loss"] == pytest.approx(found.loss, abs=1e-4)
 
 
 def test_the_demos_show_what_they_are_for():
@@ -55,6 +57,7 @@ def test_the_demos_show_what_they_are_for():
     assert accuracy("noisy", "train") >= 0.99
     assert 0.70 <= accuracy("noisy", "test") < 0.80
     assert accuracy("untrained", "test") < 0.3
+    assert accuracy("language", "test") > 0.6
 
 
 @pytest.mark.parametrize("name", INITIALS)

@@ -24,7 +24,7 @@ from torch import nn
 from rmtviz import formats
 from rmtviz.checkpoint import FLOATS, Checkpoint, Skipped
 from rmtviz.errors import BadOption, ExtraMissing, FileRefused
-from rmtviz.formats import base, wrappers
+from rmtviz.formats import _names, base, wrappers
 from rmtviz.words import catalogue
 
 WEIGHTS = [name for name, form in formats.FORMATS.items() if not form.graph]
@@ -105,7 +105,7 @@ class TestRoundTrip:
     @example({"rng_state": np.ones(2), "exp_avg": np.ones(3)}, None)
     @example({"a/b": np.ones(2), "a.npy": np.ones(3), "x" * 300: np.ones((2, 1, 2))}, "")
     def test_what_goes_in_comes_out(self, form, arrays, note):
-        assume(not all(name.startswith(wrappers.PREFIXES) for name in arrays))
+        assume(not all(name.startswith(_names.PREFIXES) for name in arrays))
         checkpoint = Checkpoint.of(arrays)
         if note is not None:
             checkpoint = checkpoint.with_about(note=note)

@@ -156,7 +156,7 @@ def test_it_says_what_the_cut_costs() -> None:
     assert any("98.35%" in sentence and "97.25%" in sentence for sentence in sentences)
     for control, share in zip(CONTROLS, ("10.0%", "33.4%", "56.8%"), strict=True):
         assert cells[cells.index(say(f"prune.control.{control}")) + 1] == share
-    assert say("report.accuracy", samples=2000) in page.of("th")
+    assert say("report.accuracy", samples=2000, unit=say("unit.images")) in page.of("th")
     assert say("report.untested") not in sentences
 
 

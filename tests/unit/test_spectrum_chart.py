@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import itertools
 import re
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from rmtviz.words import catalogue
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(spectrum_chart.__file__).parent
-EACH = list(itertools.product(SAMPLES, ("0", "2", "4")))
+LAYERS = {"language": ("blocks.0.output", "blocks.1.down", "head")}
+EACH = [(name, layer) for name in SAMPLES for layer in LAYERS.get(name, ("0", "2", "4"))]
 
 
 @pytest.fixture(params=EACH, ids=lambda pair: "-".join(pair))

@@ -12,10 +12,10 @@ from rmtviz.analysis import Analysis, analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import MNIST, Samples
 from rmtviz.evaluation import Evaluation, Paired, paired_interval
-from rmtviz.networks import MLP
+from rmtviz.networks import MLP, Network
 from rmtviz.pruning import FORMS
 from rmtviz.rules import FixedRank, Off
-from rmtviz.tradeoff import Curve
+from rmtviz.tradeoff import Curve, Point
 from rmtviz.training import Training, train
 
 WIDTHS = (40, 24)
@@ -93,6 +93,42 @@ def test_at_full_rank_it_is_the_original(curves, whole, analysis, index) -> None
 
 
 @each_layer
+def test_loss_and_outputs_are_those_of_a_really_pruned_network(
+    curves, trained, analysis, samples, whole, index
+) -> None:
+    before = MLP()(trained)
+    for point in curves[index].points[::5]:
+        plan = pruning.plan(analysis, Off(), {curves[index].layer: point.rank})
+        after = MLP()(pruning.apply(trained, plan))
+        change = loss_of(after, samples) - loss_of(before, samples)
+        assert point.loss == pytest.approx(evaluation.evaluate(after, samples).loss, rel=1e-4)
+        assert point.spread == pytest.approx(change.std(ddof=1) / 1000**0.5, rel=1e-3, abs=1e-6)
+        error = evaluation.output_error(before, after, samples.images)
+        assert point.error == pytest.approx(error, rel=1e-3, abs=1e-5)
+    assert (curves[index].points[-1].error, curves[index].points[-1].spread) == (0, 0)
+
+
+def loss_of(network: Network, samples: Samples) -> np.ndarray:
+    logits = network.logits(samples.images).astype(float)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return -np.log(shares[np.arange(len(samples)), samples.labels])
+
+
+def test_curves_of_all_layers_are_streamed_as_they_grow(trained, samples, curves) -> None:
+    network = MLP()(trained)
+    few = samples.first(200)
+    grown = list(
+        tradeoff.curves(network, lambda i: pruning.factors(trained, network.layers[i]), few)
+    )
+    for layer in network.layers:
+        own = [curve for curve in grown if curve.layer == layer.name]
+        assert [len(curve.points) for curve in own] == list(range(1, len(own) + 1))
+        assert own[0].ranks == own[-1].ranks[-1:]
+    assert [curve.layer for curve in grown] == sorted(curve.layer for curve in grown)
+    assert len({curve.layer for curve in grown}) == len(LAYERS)
+
+
+@each_layer
 def test_needed_is_a_rank_without_a_loss_right_after_one_with_a_loss(curves, real, index) -> None:
     curve = curves[index]
     assert 1 < curve.needed < curve.ranks[-1]
@@ -111,21 +147,43 @@ def losses(draw: st.DrawFn) -> tuple[int, set[int]]:
     return full, set(range(1, edge + 1)) ^ flips
 
 
+def point(rank: int, high: float = 0.0, accuracy: float = 0.5) -> Point:
+    return Point(rank, accuracy, -1.0, high, 1.0, 0.0, 0.0)
+
+
+def finished(measure: Callable[[int], Point], full: int) -> tuple[Point, ...]:
+    points = {rank: measure(rank) for rank in tradeoff.grid(full)}
+    while (rank := tradeoff.following(ascending(points))) is not None:
+        assert rank not in points
+        points[rank] = measure(rank)
+    return ascending(points)
+
+
+def ascending(points: dict[int, Point]) -> tuple[Point, ...]:
+    return tuple(points[rank] for rank in sorted(points))
+
+
 @given(losses())
 def test_no_measured_rank_from_needed_on_shows_a_loss(drawn: tuple[int, set[int]]) -> None:
     full, lossy = drawn
-    measured = set()
-
-    def measure(rank: int) -> float:
-        measured.add(rank)
-        return -1.0 if rank in lossy else 1.0
-
-    needed = tradeoff._smallest(list(tradeoff.grid(full)), measure)
-    assert needed == 1 or needed - 1 in measured & lossy
-    assert not {rank for rank in measured & lossy if rank >= needed}
-    assert len(measured) <= len(tradeoff.grid(full)) + full.bit_length()
+    points = finished(lambda rank: point(rank, -1.0 if rank in lossy else 1.0), full)
+    found, measured = Curve("fc", "test", 10, points), {each.rank for each in points}
+    assert found.needed == 1 or found.needed - 1 in measured & lossy
+    assert not {rank for rank in measured & lossy if rank >= found.needed}
+    assert min(full, tradeoff.RANKS) <= len(measured)
     if lossy == set(range(1, len(lossy) + 1)):  # a loss below one rank, none above
-        assert needed == len(lossy) + 1
+        assert found.needed == len(lossy) + 1
+        assert len(measured) <= max(tradeoff.RANKS, tradeoff.GRID + full.bit_length())
+
+
+def test_ranks_are_added_where_the_accuracy_bends() -> None:
+    def knee(rank: int) -> Point:
+        return point(rank, accuracy=min(0.9, 0.3 + 0.6 * np.log(rank) / np.log(100)))
+
+    found = [each.rank for each in finished(knee, 1000)]
+    place = np.searchsorted(found, 100)
+    assert found[place] / found[place - 1] < 1.05
+    assert len(found) == tradeoff.RANKS
 
 
 @given(st.integers(1, 5000))
@@ -135,12 +193,12 @@ def test_grid_runs_from_one_to_the_full_rank(full: int) -> None:
     assert len(ranks) <= tradeoff.GRID
     steps = np.diff(ranks)
     assert (steps >= 1).all()
-    assert full < 20 or (steps[0] == 1 and steps[-1] == steps.max())
+    assert full < 14 or (steps[0] == 1 and steps[-1] == steps.max())
 
 
 def test_between_two_points_it_is_the_line_between_them() -> None:
-    points = np.array([0.2, 0.6, 0.9])
-    curve = Curve("fc", "test", 10, (1, 3, 7), points, points - 1, points + 1, 3)
+    points = [point(rank, accuracy=y) for rank, y in ((1, 0.2), (3, 0.6), (7, 0.9))]
+    curve = Curve("fc", "test", 10, tuple(points))
     assert [curve.at(rank) for rank in (1, 2, 3, 4, 7)] == pytest.approx(
         [0.2, 0.4, 0.6, 0.675, 0.9]
     )

@@ -55,7 +55,12 @@ for record in train(recipe, folder, resume, on_batch):
 def content(records):
     """All that a run yields, but for how long it took."""
     return [
-        {**record.row(), "seconds": 0, "digest": record.checkpoint.digest} for record in records
+        {
+            name: value
+            for name, value in (record.row() | {"digest": record.checkpoint.digest}).items()
+            if name not in ("seconds", "spectra_seconds", "spectra_share")
+        }
+        for record in records
     ]
 
 
@@ -94,7 +99,7 @@ def test_loss_and_accuracies_are_those_of_the_epochs_last_weights(whole):
 
 
 def test_the_same_seed_makes_the_same_run_and_another_seed_another(whole):
-    assert content(SMALL()) == content(whole)
+    assert content(train(SMALL)) == content(whole)
     other = Training(**{**SMALL.record(), "seed": 1})
     assert content(train(other))[0] != content(whole)[0]
 
@@ -112,7 +117,7 @@ def test_initial_weights_are_uniform_within_torchs_bounds():
 def test_a_step_is_adams():
     """One batch of everything, against Adam as it is written (Kingma and Ba, ICLR 2015)."""
     recipe = Training(
-        widths=(), epochs=2, train_samples=50, batch_size=50, weight_decay=0.1, schedule="constant"
+        widths=(), epochs=2, train_samples=50, batch_size=50, weight_decay=0.1, rate="constant"
     )
     dataset = recipe.data()
     samples = dataset.split("train").first(50)
@@ -240,7 +245,7 @@ def test_training_that_diverges_says_so_and_names_the_epoch(monkeypatch):
     def explode(outputs, labels):
         return outputs.sum() * (math.inf if outputs.detach().abs().max() > 0.9 else 1e3)
 
-    monkeypatch.setattr(training, "cross_entropy", explode)
+    monkeypatch.setattr(training.epoch, "cross_entropy", explode)
     with pytest.raises(CannotRun, match=r"epoch [1-4]") as caught:
         list(train(SMALL))
     assert caught.value.key == "diverged"
@@ -270,7 +275,11 @@ def test_noise_spoils_training_and_selection_labels_and_no_test_label():
         ({"widths": (512, 0)}, "512, 0"),
         ({"widths": (8,) * 9}, "8, 8"),
         ({"dataset": "letters"}, "mnist"),
-        ({"schedule": "up"}, "cosine"),
+        ({"rate": "up"}, "cosine"),
+        ({"schedule": "up"}, "falling"),
+        ({"rule": "up"}, "bulk-share"),
+        ({"logits": "up"}, "relu"),
+        ({"magnitude": 0.5, "schedule": "once"}, "schedule"),
         ({"activation": "step"}, "relu"),
         ({"inputs": "white"}, "unit"),
     ],

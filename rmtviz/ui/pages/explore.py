@@ -131,7 +131,7 @@ def skipped(analysis: Analysis) -> None:
                     say("explore.column.tensor"): item.name,
                     say("explore.column.shape"): " × ".join(map(str, item.shape)),
                     say("explore.column.dtype"): item.dtype,
-                    say("explore.column.reason"): say(f"skipped.{item.reason}"),
+                    say("explore.column.reason"): item.why,
                 }
                 for item in analysis.skipped
             ],

@@ -5,7 +5,7 @@ import streamlit as st
 from rmtviz import verdict
 from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
-from rmtviz.ui import cutting, links, models, plans, running, session, widgets
+from rmtviz.ui import cutting, judging, links, models, plans, running, session, widgets
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
@@ -15,7 +15,7 @@ st.caption(models.describe(model))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     rule = widgets.strategy(RULES, "rule")
     method = widgets.strategy(METHODS, "method")
-    run = cutting.run_or_reason(model)
+    run = judging.run_or_reason(model)
     analysis = model.analysed(method)
     plan = plans.plan(analysis, rule)
     if not links.bare():
@@ -44,7 +44,7 @@ with left:
     if isinstance(run, Running):
         cutting.curve(run, analysis, layer, plan[layer].rank_after)
     else:
-        cutting.no_accuracy(run, model, analysis, plan, layer)
+        judging.no_accuracy(run, model, analysis, plan, layer)
 with right:
     cutting.table(analysis, plan)
     if links.bare():

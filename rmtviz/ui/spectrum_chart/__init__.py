@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from rmtviz.tokens import FONT, MODES
+from rmtviz.ui import saving
 from rmtviz.ui.spectrum_chart.shown import PICTURES, SCALES
 from rmtviz.words import catalogue, partly, say
 
@@ -18,7 +19,7 @@ __all__ = ["KEY", "PICTURES", "SCALES", "show", "told", "words"]
 KEY = "spectrum"
 """The chart's key: its state is {"cut": {"of": which chart, "rank": the rank let go}}."""
 
-PARTS = ("words", "axes", "scene", "readout", "save", "hover", "chart")
+PARTS = ("words", "axes", "scene", "readout", "table", "hover", "chart")
 """The files of the script, in order; only the last exports."""
 
 LIVE = "chart.live."
@@ -31,9 +32,9 @@ def _file(name: str) -> str:
 
 _draw = st.components.v2.component(
     "rmtviz_spectrum",
-    html=_file("chart.html"),
-    css=_file("chart.css"),
-    js="\n".join(_file(f"{part}.js") for part in PARTS),
+    html=_file("chart.html") + saving.HTML,
+    css=_file("chart.css") + saving.CSS,
+    js="\n".join([saving.SCRIPT, *(_file(f"{part}.js") for part in PARTS)]),
 )
 
 
@@ -58,6 +59,7 @@ def show(data: dict[str, Any], mode: str) -> None:
             **data,
             "colours": {name: getattr(colours, name) for name in names},
             "font": FONT,
+            "saving": saving.words(),
         },
         on_cut_change=lambda: None,
     )

@@ -50,7 +50,14 @@ function dress(state) {
   state.stage.classList.toggle("drags", data.drags)
   state.svg.setAttribute("role", "group")
   state.svg.setAttribute("aria-label", words.alt)
-  saving(root, state)
+  saving(root.parentNode, {
+    ...data,
+    words: data.saving,
+    title: words.title,
+    svgs: () => [state.svg],
+    table: () => table(data, state.rank),
+    passing: ".ring, .spike-focus",
+  })
 }
 
 function fit(state) {
@@ -81,8 +88,9 @@ function show(state) {
   }
   const [gone, kept] = [fill(data.words.gone, { count: data.p - rank }), fill(data.words.stays, { count: rank })]
   const [before, after] = right ? [gone, kept] : [kept, gone]
-  scene.cut.before.textContent = at > scene.left + 96 ? before : ""
-  scene.cut.after.textContent = at < scene.right - 80 ? after : ""
+  const [beforeWidth, afterWidth] = right ? scene.cut.widths : scene.cut.widths.toReversed()
+  scene.cut.before.textContent = at - beforeWidth > scene.left ? before : ""
+  scene.cut.after.textContent = at + afterWidth < scene.width ? after : ""
   scene.cut.group.setAttribute("aria-valuenow", data.p - rank)
   scene.cut.group.setAttribute("aria-valuetext", spoken)
 }

@@ -62,6 +62,8 @@ function spike(state, i) {
       fill(words[data.tall ? "spike_shares_tall" : "spike_shares"], shares),
     )
   }
+  const without = data.without[i]
+  if (without) lines.push(fill(words[without.changed ? "spike_without" : "spike_idle"], without))
   tell(state, at[0], Math.min(at[1], scene.bottom - 150), lines, data.images[i])
   return lines.join(". ")
 }

@@ -29,7 +29,7 @@ function verdict(data, rank) {
     : rank < spikes ? "verdict_into" : "verdict_spare"
   const means = fill(words[key], values)
   if (!curve || rank === p) return means
-  const shown = { samples: whole(curve.samples), needed: curve.needed }
+  const shown = { samples: whole(curve.samples), unit: curve.unit, needed: curve.needed }
   return both(words, means, fill(words[rank >= curve.needed ? "no_loss" : "loss"], shown))
 }
 
@@ -40,7 +40,7 @@ function accuracy(data, rank) {
   const measured = sure || curve.ranks.includes(rank)
   const share = sure ? exact.accuracy : estimates[rank]
   const points = signed(100 * (share - (sure ? exact.whole : data.whole)))
-  const values = { points, samples: whole(sure ? exact.samples : curve.samples) }
+  const values = { points, samples: whole(sure ? exact.samples : curve.samples), unit: curve.unit }
   return {
     value: `${measured ? "" : "≈ "}${percent(share, 2)}`,
     note: fill(words[measured ? "measured" : "estimate"], values),

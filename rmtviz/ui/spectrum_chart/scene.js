@@ -259,9 +259,12 @@ function grip(svg, data, box, text) {
   draw(group, "path", { d: arrows, fill: "none", stroke: colours.on_accent, "stroke-width": 1.8 })
   const label = { ...text, y: box.row + 4, "font-size": 13, fill: colours.ink }
   const halo = { "paint-order": "stroke", stroke: colours.paper, "stroke-width": 4 }
-  return {
-    group,
-    before: draw(group, "text", { ...label, ...halo, x: -23, "text-anchor": "end" }, ""),
-    after: draw(group, "text", { ...label, ...halo, x: 23 }, ""),
-  }
+  const before = draw(group, "text", { ...label, ...halo, x: -23, "text-anchor": "end" }, "")
+  const after = draw(group, "text", { ...label, ...halo, x: 23 }, "")
+  // How far the words reach from the cut, those that go and those that stay, at their longest.
+  const widths = [words.gone, words.stays].map((sentence) => {
+    after.textContent = fill(sentence, { count: data.p })
+    return 23 + after.getComputedTextLength()
+  })
+  return { group, before, after, widths }
 }

@@ -11,15 +11,16 @@ from typing import Any
 
 import streamlit as st
 
+from rmtviz.ui import saving
+
 HERE = Path(__file__).parent
 
 MATHS = (HERE / "maths.js").read_text("utf-8")
 """Random matrices and their spectra in the browser."""
 
-SCRIPT = "\n".join(
-    [MATHS, *((HERE / f"{name}.js").read_text("utf-8") for name in ("scenes", "stage"))]
-)
-"""The whole script: three parts of one module."""
+_SCENES, _STAGE = ((HERE / f"{name}.js").read_text("utf-8") for name in ("scenes", "stage"))
+SCRIPT = "\n".join([saving.SCRIPT, MATHS, _SCENES, _STAGE])
+"""The whole script: the parts of one module."""
 
 HTML = """
 <div class="stage">
@@ -30,7 +31,10 @@ HTML = """
 """
 
 _draw = st.components.v2.component(
-    "stage", html=HTML, css=(HERE / "stage.css").read_text("utf-8"), js=SCRIPT
+    "stage",
+    html=HTML + saving.HTML,
+    css=(HERE / "stage.css").read_text("utf-8") + saving.CSS,
+    js=SCRIPT,
 )
 
 
@@ -41,8 +45,10 @@ def stage(
     picture: Mapping[str, Any],
     words: Mapping[str, str],
     alt: str,
+    title: str,
+    code: str,
 ) -> None:
-    """Draw a scene.
+    """Draw a scene; under its title and with its code it can be saved.
 
     `knobs` say what may be moved (name, kind, label, range), `values` where they stand. What
     the visitor moved them to is at `moved`.
@@ -56,6 +62,10 @@ def stage(
             "picture": dict(picture),
             "words": dict(words),
             "alt": alt,
+            "title": title,
+            "code": code,
+            "file": f"lesson-{scene}",
+            "saving": saving.words(),
         },
         on_knobs_change=lambda: None,
     )

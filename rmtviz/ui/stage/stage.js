@@ -163,6 +163,19 @@ function draw(stage) {
   stage.root.dataset.redraw = (performance.now() - started).toFixed(2)
 }
 
+// The numbers of the picture as it stands: a row a bar, or a point.
+function table(stage) {
+  const rows = ["panel,kind,meaning,x,y"]
+  SCENES[stage.data.scene](stage.knobs, stage.data.picture, stage.data.words).panels.forEach((panel, i) => {
+    for (const { kind, colour, colours, low, width, heights, x, y } of panel.marks) {
+      const row = (at, height, name) => rows.push([i + 1, kind, name ?? "", at, height].join(","))
+      if (kind === "bars") heights.forEach((height, j) => row(low + (j + 0.5) * width, height, colours[j]))
+      if (kind === "line" || kind === "dots") x.forEach((at, j) => row(at, y[j], colour))
+    }
+  })
+  return `${rows.join("\n")}\n`
+}
+
 function facts(stage, rows) {
   while (stage.facts.children.length < rows.length) {
     const pair = node("div", "", stage.facts)
@@ -370,6 +383,12 @@ export default function (component) {
   if (JSON.stringify(before?.knobs) !== JSON.stringify(data.knobs)) build(stage)
   follow(stage)
   draw(stage)
+  saving(parentElement, {
+    ...data,
+    words: data.saving,
+    svgs: () => [stage.svg],
+    table: () => table(stage),
+  })
   return () => {
     stage.watch.disconnect()
     clearTimeout(stage.timer)

@@ -1,0 +1,92 @@
+"""A cut in the middle of training: the layers' matrices, and what the optimiser remembers of them.
+
+Where W becomes B A, gradients become those of the factors: G_A = Bᵀ G_W and G_B = G_W Aᵀ. An
+average of gradients goes the same way, exactly; an average of squares as if entries were
+independent: by the squares of B and A, which keeps it positive.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtviz import pruning
+from rmtviz.checkpoint import Checkpoint
+from rmtviz.layers import Layer, bias
+from rmtviz.layers import find as find_layers
+from rmtviz.pruning import LayerCut, PruningPlan
+from rmtviz.training.looking import factors
+
+Array = NDArray[np.float64]
+
+SQUARES = ("exp_avg_sq",)
+"""The moments that are averages of squares."""
+
+
+def cut(checkpoint: Checkpoint, plan: PruningPlan) -> Checkpoint:
+    """Return the checkpoint with the plan's cuts made; a pair is cut as the matrix that it is."""
+    found = {layer.name: layer for layer in find_layers(checkpoint)[0]}
+    wanted = [each.name for each in plan.cuts if each.form != "whole"]
+    return pruning.apply(
+        checkpoint, plan, {name: factors(checkpoint, found[name]) for name in wanted}
+    )
+
+
+def carried(
+    moments: Mapping[str, Array], before: Checkpoint, after: Checkpoint, kinds: tuple[str, ...]
+) -> dict[str, Array]:
+    """Return the moments of the tensors after a cut, from those before it.
+
+    `moments` are named like "exp_avg.0.weight". A tensor that the cut left alone, or only
+    overwrote, keeps its own; a bias takes its along.
+    """
+    old = {layer.name: layer for layer in find_layers(before)[0]}
+    carried: dict[str, Array] = {}
+    for layer in find_layers(after)[0]:
+        was = old[layer.name]
+        for kind in kinds:
+            held = [np.asarray(moments[f"{kind}.{name}"], np.float64) for name in was.tensors]
+            new = _projected(held, _matrices(before, was), _matrices(after, layer), kind in SQUARES)
+            carried |= {f"{kind}.{name}": m for name, m in zip(layer.tensors, new, strict=True)}
+            there, here = bias(before, was), bias(after, layer)
+            if there is not None and here is not None:
+                carried[f"{kind}.{here}"] = np.asarray(moments[f"{kind}.{there}"])
+    return carried
+
+
+def told(plan: PruningPlan, before: float, kept: str) -> dict[str, Any]:
+    """Return what was cut as plain values, beside the selection accuracy just before the cut."""
+    return {
+        "rule": plan.rule,
+        "moments": kept,
+        "selection_accuracy_before": before,
+        "layers": [_plain(each) for each in plan.cuts],
+    }
+
+
+def _plain(each: LayerCut) -> dict[str, Any]:
+    names = ("values", "kept")
+    return {name: value for name, value in asdict(each).items() if name not in names}
+
+
+def _matrices(checkpoint: Checkpoint, layer: Layer) -> list[Array]:
+    return [np.asarray(checkpoint[name], dtype=np.float64) for name in layer.tensors]
+
+
+def _projected(held: list[Array], old: list[Array], new: list[Array], squares: bool) -> list[Array]:
+    """Return the moments of a layer's new tensors: [M_W], or [M_A, M_B] in the order applied."""
+    if len(new) == 1 or (len(old) == 2 and all(a is b for a, b in zip(old, new, strict=True))):
+        return held
+    inner, outer = new
+    if len(old) == 1:  # W → B A
+        (whole,) = held
+        right, left = (inner**2, outer**2) if squares else (inner, outer)
+        return [left.T @ whole, whole @ right.T]
+    # B A → B' A' with A' = T A and B' = B S: G_A' = Sᵀ G_A, G_B' = G_B Tᵀ
+    side = np.linalg.lstsq(old[1], outer, rcond=None)[0]
+    turn = np.linalg.lstsq(old[0].T, inner.T, rcond=None)[0].T
+    if squares:
+        side, turn = side**2, turn**2
+    return [side.T @ held[0], held[1] @ turn.T]

@@ -1,0 +1,68 @@
+"""A run's folder: an ordinary checkpoint for each epoch, and the state that says how far it is."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rmtviz import formats
+from rmtviz.checkpoint import Checkpoint
+from rmtviz.errors import BadOption
+from rmtviz.training.recipe import Training
+from rmtviz.training.state import State
+
+STATE = "state.safetensors"
+"""The file of a run's folder that says how far the run is, with the optimiser's moments."""
+
+
+def save(folder: Path, state: State, recipe: Training, rows: list[dict[str, Any]]) -> None:
+    """Keep a state: its weights first, so that the file that names the epoch comes last."""
+    moments = state.moments.with_about(trained=recipe.record(), since=state.since, rows=rows)
+    _replace(_weights(folder, state.epoch), formats.write(state.weights, "safetensors"))
+    _replace(folder / STATE, formats.write(moments, "safetensors"))
+
+
+def restore(
+    folder: Path, recipe: Training
+) -> tuple[State, list[tuple[dict[str, Any], Checkpoint]]] | None:
+    """Return the last state that was kept, with each epoch's row and weights; None: there is none.
+
+    Raises:
+        BadOption: the state is that of another recipe.
+        FileRefused: a file is broken.
+    """
+    if not (folder / STATE).exists():
+        return None
+    moments = formats.read(folder / STATE)
+    about = moments.about
+    if about.get("trained") != recipe.record():
+        raise BadOption("resume_recipe", folder=folder.name)
+    kept = [(row, formats.read(_weights(folder, row["epoch"]))) for row in about["rows"]]
+    epoch, weights = kept[-1][0]["epoch"], kept[-1][1]
+    return State(epoch, weights, moments, about["since"]), kept
+
+
+def clear(folder: Path) -> None:
+    """Make the folder, and take out what an earlier run left, its state first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder / STATE, *folder.glob("epoch-*.safetensors*")):
+        path.unlink(missing_ok=True)
+
+
+def _weights(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch-{epoch:03}.safetensors"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that, whenever the process dies, it is the old one or the new one."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if os.name == "posix":  # elsewhere a folder can't be opened, and needs no flush
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
