@@ -31,10 +31,22 @@ GLANCE = 64
 FLOATS: Mapping[str, np.dtype] = MappingProxyType(
     {
         np.dtype(kind).name: np.dtype(kind)
-        for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)
+        for kind in (
+            np.float64,
+            np.float32,
+            np.float16,
+            ml_dtypes.bfloat16,
+            ml_dtypes.float8_e4m3fn,
+            ml_dtypes.float8_e4m3fnuz,
+            ml_dtypes.float8_e5m2,
+            ml_dtypes.float8_e5m2fnuz,
+        )
     }
 )
 """The floating dtypes that are read as numbers, by name."""
+
+COARSE = tuple(name for name in FLOATS if name.startswith("float8"))
+"""Those of eight bits: changed weights would lose in them what is measured here, and overflow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +88,11 @@ class Tensor:
     def nbytes(self) -> int:
         """The bytes of the elements as stored."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def written(self) -> np.dtype:
+        """The number type in which changed weights are stored: the same, or bfloat16 for 8 bits."""
+        return np.dtype(ml_dtypes.bfloat16) if self.dtype.name in COARSE else self.dtype
 
     @property
     def floating(self) -> bool:

@@ -92,9 +92,9 @@ class Layer:
 
     def holding(self, tensor: Tensor, matrix: NDArray[np.float64]) -> Tensor:
         """Return this layer's one tensor with another matrix in the place of the layer's."""
-        array = matrix.astype(tensor.dtype)
+        array = matrix.astype(tensor.written)
         if self.part:
-            whole = self.rule.to_matrix(tensor.read()).copy()
+            whole = self.rule.to_matrix(tensor.read()).astype(tensor.written)
             whole[self.rows] = array
             array = whole
         return Tensor.of(self.rule.from_matrix(array, tensor.shape))

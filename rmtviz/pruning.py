@@ -221,7 +221,7 @@ def _stored(
     """Return the new tensors of a layer by name, and the name of its bias."""
     stem, rule = layer.name, layer.rule
     shapes = [old[name].shape for name in layer.tensors]
-    dtype = old[layer.tensors[-1]].dtype
+    dtype = old[layer.tensors[-1]].written
     shape = rule.whole(*shapes) if layer.factored else shapes[0]
     if shape is None:
         raise PlanRefused("plan_layer", name=cut.name)

@@ -25,8 +25,8 @@ LAYERS = (
     "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff ablation workpiece frontier budget",
-    "training finetuning trial verdict lessons",
+    "whitening tradeoff ablation ranking workpiece frontier budget",
+    "training finetuning lab loops trial verdict lessons",
     "figures",
     "report",
     "ui cli",
@@ -56,7 +56,10 @@ COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}
 HEAVY = {
     "streamlit": ("app", "rmtviz.ui"),
     "plotly": ("rmtviz.figures", "rmtviz.report"),
-    "torch": ("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training", "rmtviz.finetuning"),
+    "torch": (
+        *("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
+        *("rmtviz.finetuning", "rmtviz.loops"),
+    ),
 }
 """Who may import a heavy library."""
 

@@ -17,7 +17,15 @@ from pathlib import Path
 from rmtviz import graphs
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats import _copies, _parametrised, _rehearsal, _shards, unknown, wrappers
+from rmtviz.formats import (
+    _copies,
+    _parametrised,
+    _quantised,
+    _rehearsal,
+    _shards,
+    unknown,
+    wrappers,
+)
 from rmtviz.formats.base import Contents, Format, Limits, Source, short, whole
 from rmtviz.formats.gguf import GGUF
 from rmtviz.formats.keras import KERAS
@@ -37,7 +45,7 @@ FORMATS: Mapping[str, Format] = {
 }
 """The formats that are read and written."""
 
-REBUILT = (_parametrised.recombined,)
+REBUILT = (_quantised.dequantised, _parametrised.recombined)
 """What makes weights of tensors that are not the weights themselves, in this order."""
 
 READ: Mapping[str, Format] = {**FORMATS, "pt2": PT2, "keras": KERAS, "gguf": GGUF}

@@ -34,6 +34,8 @@ STORAGES: Mapping[str, np.dtype] = MappingProxyType(
         "torch.BoolStorage": np.dtype("?"),
         "torch.ByteStorage": np.dtype("u1"),
         "torch.CharStorage": np.dtype("i1"),
+        "torch.QInt8Storage": np.dtype("i1"),
+        "torch.QUInt8Storage": np.dtype("u1"),
         "torch.ShortStorage": np.dtype("i2"),
         "torch.IntStorage": np.dtype("i4"),
         "torch.LongStorage": np.dtype("i8"),
@@ -51,8 +53,6 @@ STORAGES: Mapping[str, np.dtype] = MappingProxyType(
 _SIZES: Mapping[str, int] = MappingProxyType(
     {
         **{name: dtype.itemsize for name, dtype in STORAGES.items()},
-        "torch.QInt8Storage": 1,
-        "torch.QUInt8Storage": 1,
         "torch.QInt32Storage": 4,
     }
 )

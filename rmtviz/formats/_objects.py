@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from rmtviz.checkpoint import Tensor
 from rmtviz.formats import _arrays as arrays
 from rmtviz.formats import _legacy as legacy
 from rmtviz.formats._legacy import DTYPES, STORAGES, UNTYPED, plain
+from rmtviz.formats._quantised import number
 from rmtviz.formats.base import (
     LOOSE,
     RECORD,
@@ -34,6 +37,7 @@ _LOADED = "torch.storage._load_from_bytes"
 _REBUILD = "torch._utils._rebuild_"
 _WRAPPED = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
 _STRIDED = (f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2", f"{_REBUILD}tensor_v3")
+_QUANTISED = f"{_REBUILD}qtensor"
 _TYPED = ("torch._tensor._rebuild_from_type", "torch._tensor._rebuild_from_type_v2")
 
 
@@ -118,9 +122,26 @@ class Objects:
                 )
                 nested = Objects(self.source, self.limits, held.storages)
                 return nested._rebuilt(function, (held.value, *rest), name, depth + 1)
+            case [storage, start, shape, strides, tuple(how), *_] if function == _QUANTISED:
+                codes = self._rebuilt(_STRIDED[0], (storage, start, shape, strides), name, depth)
+                return self._numbers(codes, how, name, depth)
         if function in _STRIDED:
             raise self.source.refuse("pytorch_tensor", name=short(name))
         return Leaf(short(function.rpartition("_rebuild_")[2]), "tensor_kind")
+
+    def _numbers(self, codes: Node, how: tuple[object, ...], name: str, depth: int) -> Node:
+        """Return the numbers that a quantised tensor's codes stand for, as the tensor says."""
+        match how:
+            case [Global(name="torch.per_tensor_affine"), float(scale), int(zero)]:
+                one = np.array([scale, zero], np.float64)
+                beside: list[Node] = [Tensor.of(one[:1]), Tensor.of(one[1:])]
+            case [Global(name="torch.per_channel_affine"), Made() as scale, Made() as zero, 0]:
+                beside = [self.node(each, name, depth + 1) for each in (scale, zero)]
+            case _:
+                return Leaf("qtensor", "tensor_kind")
+        found = [each for each in (codes, *beside) if isinstance(each, Tensor)]
+        made = number(found[0], found[1:]) if len(found) == 3 else None
+        return made or Leaf("qtensor", "tensor_kind")
 
     def _array(self, array: arrays.Found, name: str) -> Node:
         """Return the tensor of a numpy array whose bytes stand in the pickle itself."""

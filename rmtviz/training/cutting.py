@@ -21,8 +21,8 @@ from rmtviz.training.looking import factors
 
 Array = NDArray[np.float64]
 
-SQUARES = ("exp_avg_sq",)
-"""The moments that are averages of squares."""
+SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum")
+"""The moments that are averages or sums of squares, by the names that torch's optimisers give."""
 
 
 def cut(checkpoint: Checkpoint, plan: PruningPlan) -> Checkpoint:
@@ -48,12 +48,29 @@ def carried(
         was = old[layer.name]
         for kind in kinds:
             held = [np.asarray(moments[f"{kind}.{name}"], np.float64) for name in was.tensors]
-            new = _projected(held, _matrices(before, was), _matrices(after, layer), kind in SQUARES)
+            new = projected(held, _matrices(before, was), _matrices(after, layer), kind in SQUARES)
             carried |= {f"{kind}.{name}": m for name, m in zip(layer.tensors, new, strict=True)}
             there, here = bias(before, was), bias(after, layer)
             if there is not None and here is not None:
                 carried[f"{kind}.{here}"] = np.asarray(moments[f"{kind}.{there}"])
     return carried
+
+
+def projected(held: list[Array], old: list[Array], new: list[Array], squares: bool) -> list[Array]:
+    """Return the moments of a layer's new tensors: [M_W], or [M_A, M_B] in the order applied."""
+    if len(new) == 1 or (len(old) == 2 and all(a is b for a, b in zip(old, new, strict=True))):
+        return held
+    inner, outer = new
+    if len(old) == 1:  # W → B A
+        (whole,) = held
+        right, left = (inner**2, outer**2) if squares else (inner, outer)
+        return [left.T @ whole, whole @ right.T]
+    # B A → B' A' with A' = T A and B' = B S: G_A' = Sᵀ G_A, G_B' = G_B Tᵀ
+    side = np.linalg.lstsq(old[1], outer, rcond=None)[0]
+    turn = np.linalg.lstsq(old[0].T, inner.T, rcond=None)[0].T
+    if squares:
+        side, turn = side**2, turn**2
+    return [side.T @ held[0], held[1] @ turn.T]
 
 
 def told(plan: PruningPlan, before: float, kept: str) -> dict[str, Any]:
@@ -73,20 +90,3 @@ def _plain(each: LayerCut) -> dict[str, Any]:
 
 def _matrices(checkpoint: Checkpoint, layer: Layer) -> list[Array]:
     return [np.asarray(checkpoint[name], dtype=np.float64) for name in layer.tensors]
-
-
-def _projected(held: list[Array], old: list[Array], new: list[Array], squares: bool) -> list[Array]:
-    """Return the moments of a layer's new tensors: [M_W], or [M_A, M_B] in the order applied."""
-    if len(new) == 1 or (len(old) == 2 and all(a is b for a, b in zip(old, new, strict=True))):
-        return held
-    inner, outer = new
-    if len(old) == 1:  # W → B A
-        (whole,) = held
-        right, left = (inner**2, outer**2) if squares else (inner, outer)
-        return [left.T @ whole, whole @ right.T]
-    # B A → B' A' with A' = T A and B' = B S: G_A' = Sᵀ G_A, G_B' = G_B Tᵀ
-    side = np.linalg.lstsq(old[1], outer, rcond=None)[0]
-    turn = np.linalg.lstsq(old[0].T, inner.T, rcond=None)[0].T
-    if squares:
-        side, turn = side**2, turn**2
-    return [side.T @ held[0], held[1] @ turn.T]

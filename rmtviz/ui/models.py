@@ -44,12 +44,8 @@ def bar() -> None:
         if len(model.copies) > 1:
             _copies(model)
         data.draw(model)
-        st.page_link(
-            widgets.page("prune"),
-            label=_plan(model),
-            icon=":material/content_cut:",
-            width="content",
-        )
+        if st.button(_plan(model), icon=":material/content_cut:", type="tertiary", key="plan"):
+            st.switch_page(widgets.page("prune"))
         copy_link.draw()
         language.draw()
     if problem := st.session_state.pop("upload_problem", None):

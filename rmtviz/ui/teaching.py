@@ -174,7 +174,7 @@ def question(name: str, lesson: Lesson, given: Any) -> None:
 def formula(name: str, lesson: Lesson, given: Any) -> None:
     """Write a lesson's formula with its numbers; its parts wrap where the page is narrow."""
     written = say(f"learn.{name}.formula", **numbers(lesson, given)).replace("%", r"\%")
-    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         for part in written.split(r"\qquad"):
             st.latex(part, width="content")
 

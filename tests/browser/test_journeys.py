@@ -38,7 +38,7 @@ def test_a_newcomer_sees_a_verdict_and_follows_a_layer(page: Page):
     opened(page)
     expect(headline(page)).to_contain_text("can't be told from random")
     table = page.get_by_role("region", name=say("explore.map_alt"))
-    expect(table.locator("#glide-cell-2-1")).to_have_text("256 × 512")
+    expect(table.locator("#glide-cell-6-1")).to_have_text("256 × 512")
     table.click(position={"x": 16, "y": 40 + 1.5 * 44})
     layer = page.get_by_role("combobox", name=say("choice.layer"))
     expect(layer).to_have_value(re.compile("^2 "))

@@ -153,3 +153,19 @@ def test_the_scenes_have_no_words_of_their_own(page: Page):
     opened(page, "step=noise")
     said = json.dumps(page.locator(".stage text, .stage dt").all_inner_texts())
     assert "undefined" not in said
+
+
+CLIPPED = """() => [...document.querySelectorAll("[data-testid=stMarkdownContainer] .katex")]
+  .filter(each => each.getBoundingClientRect().right > document.documentElement.clientWidth)
+  .map(each => each.textContent)"""
+"""The formulas that reach beyond the window."""
+
+
+@pytest.mark.parametrize("step", LESSONS)
+def test_no_formula_is_clipped_on_a_phone(page: Page, step: str):
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, f"step={step}")
+    if step == "own":
+        page.locator(".st-key-guess_own label").nth(1).click()
+    expect(page.locator(".katex").first).to_be_attached()
+    assert page.evaluate(CLIPPED) == []

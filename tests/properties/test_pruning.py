@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rmtviz import formats, layers, pruning
 from rmtviz.analysis import STABLE, Analysis, analyze
-from rmtviz.checkpoint import FLOATS, Checkpoint
+from rmtviz.checkpoint import COARSE, FLOATS, Checkpoint
 from rmtviz.errors import BadOption, CannotRun, PlanRefused
 from rmtviz.fits import COMPARED
 from rmtviz.formats import FORMATS
@@ -26,7 +26,13 @@ few = settings(max_examples=30)
 seeds = st.integers(0, 2**32)
 sides = st.integers(1, 24)
 
-POWERS = {"float16": (-1, 2), "bfloat16": (-15, 15), "float32": (-15, 15), "float64": (-99, 99)}
+POWERS = {
+    **dict.fromkeys(COARSE, (-1, 0)),
+    "float16": (-1, 2),
+    "bfloat16": (-15, 15),
+    "float32": (-15, 15),
+    "float64": (-99, 99),
+}
 """Powers of ten by which the entries of a matrix are scaled, by number type."""
 
 
@@ -282,7 +288,8 @@ def test_cut_layers_have_the_planned_rank_and_their_own_number_type(made) -> Non
         assert layer.shape == analysis[cut.name].layer.shape
         assert (layer.kind == "factored") == (cut.form == "factored")
         kinds = {pruned[name].dtype for name in layer.tensors}
-        assert kinds == {checkpoint[f"{cut.name}.weight"].dtype}
+        tensor = checkpoint.tensors[f"{cut.name}.weight"]
+        assert kinds == {tensor.dtype if cut.form == "whole" else tensor.written}
         if cut.form == "factored":
             (m, n), r = layer.shape, cut.rank_after
             assert [pruned[name].shape for name in layer.tensors] == [(r, n), (m, r)]

@@ -211,7 +211,7 @@ def test_looks_cost_little_by_count_and_the_time_is_told(done) -> None:
     data = CUT.data()
     assert apart(Training(train_samples=55_000), data, 55_000) == 1
     few = apart(Training(train_samples=600), data, 600)
-    cost = 784 * 512**2 + 8 * 512**3 + 512 * 256**2 + 8 * 256**3 + 10**2 * (256 + 80)
+    cost = 784 * 512**2 + 16 * 512**3 + 512 * 256**2 + 16 * 256**3 + 10**2 * (256 + 160)
     epoch = 3 * 600 * (784 * 512 + 512 * 256 + 256 * 10)
     assert cost / (few * epoch) <= BUDGET < cost / ((few - 1) * epoch)
     for record in done("cut"):

@@ -24,7 +24,6 @@ def table(analysis: Analysis) -> None:
         "name": st.column_config.TextColumn(
             say("explore.column.layer"), width=widgets.name_width(names.values())
         ),
-        "shape": st.column_config.TextColumn(say("explore.column.shape"), width=88),
         "spectrum": st.column_config.BarChartColumn(
             say("explore.column.spectrum"),
             help=say("explore.column.spectrum_help"),
@@ -43,6 +42,7 @@ def table(analysis: Analysis) -> None:
         "law": st.column_config.TextColumn(
             say("explore.column.law"), help=say("explore.column.law_help"), width=80
         ),
+        "shape": st.column_config.TextColumn(say("explore.column.shape"), width=88),
     }
     st.dataframe(
         [row(layer) | {"name": names[layer.name]} for layer in analysis],
@@ -64,11 +64,11 @@ def row(layer: LayerAnalysis) -> dict[str, object]:
     counts, _ = np.histogram(np.minimum(values, reach), 24, (0, reach))
     return {
         "name": layer.name,
-        "shape": "{} × {}".format(*layer.layer.shape),
         "spectrum": counts.tolist(),
         "random": say("explore.none") if share is None else f"{share:.0%}",
         "ranks": verdict.ranks(layer) or say("explore.none"),
         "law": say(f"explore.law.{layer.law}" if layer.law else f"explore.law.{layer.status}"),
+        "shape": "{} × {}".format(*layer.layer.shape),
     }
 
 
