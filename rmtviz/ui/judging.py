@@ -1,7 +1,5 @@
 """How a network is run and judged on a page, and what is asked and shown where it can't be."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from rmtviz import layers, networks
@@ -75,9 +73,8 @@ def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
 
 def _outputs_moved(model: Model, plan: PruningPlan) -> None:
     """Draw how far the plan moves the outputs, where no data say what that means."""
-    activation = widgets.asked("run_activation")
     try:
-        choice, error, supplied = running.moved(model, plan, activation, data.own())
+        choice, error, supplied = running.moved(model, plan, data.way("activation"), data.own())
     except (CannotRun, DataRefused, ExtraMissing) as blind:
         widgets.refusal(blind, st.info, ":material/info:")
         _never_runs(blind)
@@ -126,12 +123,12 @@ def how_it_runs(run: Running) -> None:
         with st.popover(say("prune.runs_text"), icon=":material/memory:"):
             st.markdown(say("prune.runs_text_help"))
         return
-    tables: dict[str, Mapping[str, object]] = {"inputs": networks.INPUTS}
+    ways = ["inputs"]
     inputs = say(f"prune.inputs.{run.choice.inputs}")
     if isinstance(run.choice, networks.ONNX):
         label = say("prune.runs_graph", inputs=inputs)
     else:
-        tables = {"activation": networks.ACTIVATIONS, **tables}
+        ways = ["activation", "inputs"]
         activation = say(f"prune.activation.{run.choice.activation}")
         label = say("prune.runs", activation=activation, inputs=inputs)
     with st.popover(label, icon=":material/memory:"):
@@ -142,6 +139,5 @@ def how_it_runs(run: Running) -> None:
                 f"{say('prune.run_layout')}: `{run.choice.layout}`",
                 help=say("prune.run_layout_help"),
             )
-        for key, table in tables.items():
-            titles = {name: say(f"prune.{key}.{name}") for name in table}
-            widgets.automatic(say(f"prune.run_{key}"), titles, f"run_{key}")
+        for name in ways:
+            data.choose_way(name)
