@@ -12,12 +12,16 @@ from rmtviz.cuts import PruningPlan
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.factors import Calibration, Factors
-from rmtviz.networks import Choice, Runner, Transparent
+from rmtviz.networks import Choice, Network, Runner, Transparent
 from rmtviz.rules import Off
+from rmtviz.tradeoff import SLOW
 from rmtviz.whitening import Moments
 
 CALIBRATED = 5_000
-"""The number of samples on which the directions of outputs are found."""
+"""The number of samples on which the directions of outputs are found, in a chain of layers.
+
+Elsewhere a layer may be applied at many places of each, and `SLOW` samples are enough.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Workpiece:
         selection = data.split("selection", foreign=foreign)
         training = data.split("train") if len(data.train_labels) else selection
         found = analysis or analyze(checkpoint)
-        return cls(checkpoint, found, choice, training.first(CALIBRATED), selection)
+        count = CALIBRATED if isinstance(choice(checkpoint), Network) else SLOW
+        return cls(checkpoint, found, choice, training.first(count), selection)
 
     @functools.cached_property
     def network(self) -> Runner:

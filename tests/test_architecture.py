@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors knobs tokens site parallel",
     "marchenko_pastur checkpoint entries sparse",
-    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs formats",
+    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs "
+    "formats folders",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",

@@ -128,7 +128,7 @@ def prune(
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
-    from rmtviz import analysis, decomposition, formats, knobs, layers, pruning
+    from rmtviz import analysis, decomposition, folders, formats, knobs, layers, pruning
     from rmtviz.fits import METHODS
     from rmtviz.rules import RULES
 
@@ -141,7 +141,7 @@ def prune(
     pairs = layers.suspected_pairs(checkpoint)
     if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
         raise CannotRun("perhaps_factored", names=",".join(pairs))
-    kind = format_of(output)
+    kind = "" if model.is_dir() and not output.suffix else format_of(output)
     with progress(say("cli.progress")) as tick:
         spectra = decomposition.decompose(checkpoint, tick, equalise=careful or method == "dyson")
         result = analysis.fit(spectra, chosen, checkpoint)
@@ -174,8 +174,13 @@ def prune(
             for when, size in (("before", before), ("after", after))
         },
     }
-    save(formats.write(pruned, kind), output)  # last: the model itself may be written over
+    if kind:
+        save(formats.write(pruned, kind), output)  # last: the model itself may be written over
+    else:
+        record["files"] = list(folders.write(pruned, model, output))
     click.echo(as_text(record) if as_json else cut_table(plan, before, after, output))
+    if folders.LOADER in record.get("files", ()) and not as_json:
+        click.echo(say("cli.loader", output=output))
 
 
 @main.command(help=say("cli.evaluate"))

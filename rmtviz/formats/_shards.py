@@ -14,7 +14,18 @@ from rmtviz.formats.base import Source, short
 
 _INDEX = ".index.json"
 _LARGEST = 100_000_000
-_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".pt2", ".npz")
+_ENDINGS = (
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".onnx",
+    ".pt2",
+    ".npz",
+    ".keras",
+    ".h5",
+    ".gguf",
+)
 """Endings of files of weights, those that are taken first before the others."""
 
 

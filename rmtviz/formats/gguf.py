@@ -28,6 +28,7 @@ from rmtviz.formats.base import (
     short,
     whole,
 )
+from rmtviz.formats.pickles import stream
 
 _SIGN = b"GGUF"
 _EMBEDDING = re.compile(r"(^|[._])(token|position|type)_(embd|types)\.weight$|token_types\.weight$")
@@ -84,16 +85,23 @@ class _Cursor:
         self.source = source
         self.order = order
         self.limits = limits
-        self.at = 0
+        self.steps = 0
+        self.stream = stream(source)
+
+    @property
+    def at(self) -> int:
+        """The number of bytes before this place."""
+        return self.stream.tell()
 
     def bytes(self, count: int) -> bytes:
         """Take so many bytes."""
         if self.at + count > self.limits.header_bytes:
             size, limit = self.at + count, self.limits.header_bytes
             raise self.source.refuse("limit_header", size=size, limit=limit)
-        taken = self.source.read(self.at, count)
-        self.at += count
-        return bytes(taken)
+        taken = self.stream.read(count)
+        if len(taken) < count:
+            raise self.source.refuse("file_cut", length=self.source.length)
+        return taken
 
     def number(self, code: str) -> Any:
         """Take one number of a type of `struct`."""
@@ -115,9 +123,10 @@ class _Cursor:
         inner, count = self.number("I"), self.number("Q")
         if inner in _SCALARS:
             self.bytes(count * struct.calcsize(self.order + _SCALARS[inner]))
-        elif count > min(self.limits.steps, self.source.length):
-            raise self.source.refuse("limit_steps", limit=self.limits.steps)
         else:
+            self.steps += count
+            if self.steps > self.limits.steps:
+                raise self.source.refuse("limit_steps", limit=self.limits.steps)
             for _ in range(count):
                 self.note(inner, depth + 1)
         return None
@@ -134,7 +143,7 @@ def read(source: Source, limits: Limits) -> Contents | None:
         return None
     version = bytes(source.read(4, 4))
     cursor = _Cursor(source, ">" if version[:2] == b"\0\0" else "<", limits)
-    cursor.at = 4
+    cursor.bytes(4)
     if cursor.number("I") not in (2, 3):
         raise source.refuse("gguf_version")
     tensors, notes = cursor.number("Q"), cursor.number("Q")

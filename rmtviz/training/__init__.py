@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from rmtviz.training import keeping
+from rmtviz.training.keeping import branch
 from rmtviz.training.recipe import MOMENTS, RATES, Training, widths
 from rmtviz.training.records import EpochRecord, Progress, Stopped
 from rmtviz.training.run import MEASURED, Run
@@ -26,6 +27,7 @@ __all__ = [
     "Stopped",
     "Training",
     "best",
+    "branch",
     "initial",
     "train",
     "warm",

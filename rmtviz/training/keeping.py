@@ -8,10 +8,22 @@ from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import BadOption
 from rmtviz.training.recipe import Training
-from rmtviz.training.state import State
+from rmtviz.training.state import State, nothing
 
 STATE = "state.safetensors"
 """The file of a run's folder that says how far the run is, with the optimiser's moments."""
+
+FIXED = (
+    "dataset",
+    "widths",
+    "activation",
+    "inputs",
+    "logits",
+    "label_noise",
+    "train_samples",
+    "seed",
+)
+"""What a run that branches off another has in common with it."""
 
 
 def save(folder: Path, state: State, recipe: Training, rows: list[dict[str, Any]]) -> None:
@@ -39,6 +51,32 @@ def restore(
     kept = [(row, formats.read(_weights(folder, row["epoch"]))) for row in about["rows"]]
     epoch, weights = kept[-1][0]["epoch"], kept[-1][1]
     return State(epoch, weights, moments, about["since"]), kept
+
+
+def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
+    """Make a folder from which `train(recipe, target, resume=True)` goes on after an epoch.
+
+    The epochs up to that one are those of the run in `source`, which stays as it is. The
+    recipe may differ in all but what those epochs were made and judged by (`FIXED`); the
+    optimiser begins anew, since only a run's last state keeps what it remembers.
+
+    Raises:
+        BadOption: the run has no such epoch, or the recipe is of another network or data.
+        FileRefused: a file of the run is broken.
+    """
+    about = formats.read(source / STATE).about
+    rows = [row for row in about["rows"] if row["epoch"] <= epoch]
+    if not rows or rows[-1]["epoch"] != epoch:
+        raise BadOption("branch_epoch", epoch=epoch, last=about["rows"][-1]["epoch"])
+    old, new = about["trained"], recipe.record()
+    if different := [name for name in FIXED if old[name] != new[name]]:
+        raise BadOption("branch_recipe", names=", ".join(different))
+    clear(target)
+    for row in rows:
+        content = _weights(source, row["epoch"]).read_bytes()
+        _replace(_weights(target, row["epoch"]), content)
+    weights = formats.read(_weights(target, epoch))
+    save(target, State(epoch, weights, nothing(weights, recipe), since=epoch), recipe, rows)
 
 
 def clear(folder: Path) -> None:

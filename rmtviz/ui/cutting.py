@@ -280,6 +280,9 @@ def take_away(
         index=names.index(usual),
         format_func=lambda name: say(f"prune.format_name.{name}"),
     )
+    if model.checkpoint.format in formats.READ.keys() - formats.FORMATS.keys():
+        title = formats.READ[model.checkpoint.format].title
+        st.caption(say("prune.format_only_read", title=title))
     stem = model.spectra.model.source.rpartition(".")[0] or model.spectra.model.source
     st.download_button(
         say("prune.download"),

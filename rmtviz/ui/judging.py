@@ -122,6 +122,7 @@ def how_it_runs(run: Running) -> None:
     if isinstance(run.choice, networks.Transformer):
         with st.popover(say("prune.runs_text"), icon=":material/memory:"):
             st.markdown(say("prune.runs_text_help"))
+            st.caption(data.entering(run))
         return
     ways = ["inputs"]
     inputs = say(f"prune.inputs.{run.choice.inputs}")

@@ -65,7 +65,7 @@ def test_what_was_trained_can_be_explored_and_pruned(train):
     initial = jobs.registry().model(token).initial
     assert initial.digest == training.initial(the_run(train).recipe).digest
     train.go("prune")
-    assert say("prune.accuracy", samples=5_000) in train.metrics
+    assert say("prune.accuracy", samples=5_000, unit="images") in train.metrics
 
 
 def test_the_spectra_are_those_of_the_latest_epoch(train):

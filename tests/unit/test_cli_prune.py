@@ -362,7 +362,9 @@ def test_evaluate_runs_as_it_is_told(model: Path) -> None:
     assert said("evaluate", model, "--order", "0,2,4") == said("evaluate", model)
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["prune", "-o", "small.npz"]])
+@pytest.mark.parametrize(
+    "command", [["evaluate", "--dataset", "mnist"], ["prune", "-o", "small.npz"]]
+)
 def test_a_pair_that_nobody_named_is_asked_about(untold, tmp_path, monkeypatch, command) -> None:
     monkeypatch.chdir(tmp_path)
     assert_refused(run(*command, untold), "--factored a")
@@ -374,12 +376,12 @@ def test_a_pair_that_nobody_named_is_asked_about(untold, tmp_path, monkeypatch, 
 
 
 def test_the_answer_decides_how_a_pair_runs_and_stays_with_the_file(untold, tmp_path) -> None:
-    read = {}
+    read, data = {}, ("--dataset", "mnist")
     for answer, kinds in (("a", ["factored", "linear"]), ("none", ["linear"] * 3)):
         how = ("--factored", answer, "--activation", "relu", "--inputs", "unit")
-        read[answer] = said("evaluate", untold, *how)
+        read[answer] = said("evaluate", untold, *how, *data)
         output = tmp_path / f"{answer}.pt"
         said("prune", untold, "-o", output, "--rule", "off", *how)
         assert [layer.kind for layer in layers.find(formats.read(output))[0]] == kinds
-        assert said("evaluate", output) == read[answer]
+        assert said("evaluate", output, *data) == read[answer]
     assert read["a"]["loss"] != read["none"]["loss"]
