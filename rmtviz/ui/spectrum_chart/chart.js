@@ -88,9 +88,10 @@ function show(state) {
   }
   const [gone, kept] = [fill(data.words.gone, { count: data.p - rank }), fill(data.words.stays, { count: rank })]
   const [before, after] = right ? [gone, kept] : [kept, gone]
-  const [beforeWidth, afterWidth] = right ? scene.cut.widths : scene.cut.widths.toReversed()
-  scene.cut.before.textContent = at - beforeWidth > scene.left ? before : ""
-  scene.cut.after.textContent = at + afterWidth < scene.width ? after : ""
+  const { reach } = scene.cut
+  const [fitsBefore, fitsAfter] = [at - reach(before) > scene.left, at + reach(after) < scene.width]
+  scene.cut.before.textContent = fitsBefore ? before : ""
+  scene.cut.after.textContent = fitsAfter ? after : ""
   scene.cut.group.setAttribute("aria-valuenow", data.p - rank)
   scene.cut.group.setAttribute("aria-valuetext", spoken)
 }

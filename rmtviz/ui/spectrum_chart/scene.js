@@ -261,10 +261,15 @@ function grip(svg, data, box, text) {
   const halo = { "paint-order": "stroke", stroke: colours.paper, "stroke-width": 4 }
   const before = draw(group, "text", { ...label, ...halo, x: -23, "text-anchor": "end" }, "")
   const after = draw(group, "text", { ...label, ...halo, x: 23 }, "")
-  // How far the words reach from the cut, those that go and those that stay, at their longest.
-  const widths = [words.gone, words.stays].map((sentence) => {
-    after.textContent = fill(sentence, { count: data.p })
-    return 23 + after.getComputedTextLength()
-  })
-  return { group, before, after, widths }
+  const known = {}
+  /** How far words reach from the cut: measured once for each number of digits. */
+  const reach = (words) => {
+    const alike = words.replace(/\d/g, "0")
+    if (!(alike in known)) {
+      after.textContent = alike
+      known[alike] = 23 + after.getComputedTextLength()
+    }
+    return known[alike]
+  }
+  return { group, before, after, reach }
 }
