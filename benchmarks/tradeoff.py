@@ -71,16 +71,15 @@ class Case:
 
 def main() -> None:
     """Print the tables, network by network; with --write also into the page."""
-    lines = [
-        HEAD.format(numpy=version("numpy"), torch=version("torch"), tp=version("torch-pruning"))
-    ]
+    tools = {name: version(name) for name in ("numpy", "torch", "torch-pruning")}
+    lines = [HEAD.format(tools=", ".join(f"{name} {number}" for name, number in tools.items()))]
     print(lines[0])
-    for case in cases():
-        for part in report(case):
+    for each in cases():
+        for part in report(each):
             print(part, flush=True)
             lines.append(part)
-    if "--write" in sys.argv:
-        PAGE.write_text("\n".join(lines) + "\n", "utf-8")
+        if "--write" in sys.argv:
+            PAGE.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def cases() -> Iterator[Case]:

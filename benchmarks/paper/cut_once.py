@@ -35,7 +35,7 @@ def rows() -> Iterator[dict[str, Any]]:
     """Yield a row for each run."""
     epochs = 4 if quick() else 8
     seeds = SEEDS[:1] if quick() else SEEDS
-    for seed, (images, rate, runs) in itertools.product(seeds, SETTINGS):
+    for (images, rate, runs), seed in itertools.product(SETTINGS, seeds):
         for name, (schedule, share) in runs.items():
             recipe = Training(
                 widths=(1000, 500),

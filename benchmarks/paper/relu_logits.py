@@ -2,7 +2,7 @@
 
 (E2) 784-1000-10, 30,000 images, one epoch, rate 0.08, seeds 0 to 4, with ReLU on the logits, as
 published, and without. (E6) 784-500-500-200-10, 20,000 images, rate 0.05, six epochs, seeds
-0 to 2: no cut, and one cut after epoch 2 that keeps 45 % of the values below the edge and
+0 and 1: no cut, and one cut after epoch 2 that keeps 45 % of the values below the edge and
 begins the optimiser anew. Classes that are never predicted stand beside the accuracy on the
 10,000 test images: with a logit that is never positive a class has no gradient.
 """
@@ -29,7 +29,7 @@ def rows() -> Iterator[dict[str, Any]]:
     for seed in range(1 if quick() else 5):
         for logits in ("relu", "linear"):
             yield row("E2", Training(**COMMON, **small, logits=logits, seed=seed))
-    for seed in range(1 if quick() else 3):
+    for seed in range(1 if quick() else 2):
         for logits in ("relu", "linear"):
             for cut in (None, PUBLISHED):
                 recipe = Training(

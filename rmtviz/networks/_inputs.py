@@ -1,4 +1,4 @@
-"""What the matrices of a network's layers multiply, where its layers are stages in order."""
+"""What the matrices of a network's layers multiply when samples run through it."""
 
 from collections.abc import Iterable, Iterator
 

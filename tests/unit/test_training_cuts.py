@@ -11,7 +11,7 @@ from rmtviz.datasets import MNIST
 from rmtviz.errors import BadOption
 from rmtviz.evaluation import evaluate
 from rmtviz.networks import MLP, detect
-from rmtviz.rules import BulkShare, EnergyShare, FixedRank
+from rmtviz.rules import BulkShare, EnergyShare, FixedRank, Shrinkage
 from rmtviz.schedules import Every, Falling, Once, Rising
 from rmtviz.training import Stopped, Training, best, branch, train
 from rmtviz.training.looking import BUDGET, apart
@@ -26,6 +26,7 @@ RUNS = {
     "cut": CUT,
     "restarted": Training(**PLAIN, schedule=Once(epoch=2, moments="restart", gate="none")),
     "falling": Training(**PLAIN, optimiser="sgd", schedule=Falling(every=1, over=4, gate="none")),
+    "shrunken": Training(**PLAIN, schedule=Once(epoch=2, gate="none"), rule=Shrinkage("operator")),
     "dropped": Training(**PLAIN, dropout=0.3),
     "thinned": Training(**PLAIN, magnitude=0.9),
     "impatient": Training(**{**PLAIN, "epochs": 30}, patience=2, learning_rate=0.02),
@@ -125,6 +126,17 @@ def test_before_the_first_step_random_weights_are_cut_to_the_papers_rank() -> No
     assert record.checkpoint["0.0.weight"].size + record.checkpoint["0.1.weight"].size == (
         (784 + 1000) * record.ranks["0"]
     )
+
+
+def test_shrinkage_gives_the_spikes_new_values(done) -> None:
+    record = done("shrunken")[2]
+    (pair, _, _) = record.analysis.layers
+    assert record.cut["layers"][0]["reason"] == "shrinkage"
+    assert record.ranks["0"] == np.count_nonzero(pair.spectrum.values)
+    plain = Training(**PLAIN, schedule=Once(epoch=2, gate="none"), rule=BulkShare())
+    (other, _, _) = list(train(plain))[2].analysis.layers
+    assert pair.rank <= other.rank
+    assert (pair.spectrum.values[: pair.rank] < other.spectrum.values[: pair.rank]).all()
 
 
 def test_rising_errors_cut(done) -> None:
