@@ -54,7 +54,12 @@ def no_accuracy(
 def _ask_order(analysis: Analysis) -> None:
     """Ask in which order the layers follow; the answer holds for this network."""
     names = [layer.name for layer in analysis]
-    chosen = st.multiselect(say("prune.order"), names, help=say("prune.order_help"))
+    chosen = st.multiselect(
+        say("prune.order"),
+        names,
+        placeholder=say("choice.empty"),
+        help=say("prune.order_help"),
+    )
     orders = st.session_state.setdefault("orders", {})
     if len(chosen) == len(names) and orders.get(analysis.digest) != tuple(chosen):
         orders[analysis.digest] = tuple(chosen)
@@ -64,7 +69,11 @@ def _ask_order(analysis: Analysis) -> None:
 def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
     """Ask which layout a convolutional network has; the answer holds for this network."""
     chosen = st.selectbox(
-        say("prune.layout_ask"), layouts, index=None, help=say("prune.run_layout_help")
+        say("prune.layout_ask"),
+        layouts,
+        index=None,
+        placeholder=say("choice.empty"),
+        help=say("prune.run_layout_help"),
     )
     if chosen is not None:
         st.session_state.setdefault("layouts", {})[analysis.digest] = chosen

@@ -79,13 +79,10 @@ def standing(table: Mapping[str, type], key: str) -> Any:
 
 def automatic(label: str, options: Sequence[str], title: Callable[[str], str], key: str) -> None:
     """Draw a choice that may be left to the program: then `meant` is None."""
+    titles = {"": say("prune.auto")} | {option: title(option) for option in options}
     st.session_state[key] = meant(key, options, title) or ""
     st.selectbox(
-        label,
-        ["", *options],
-        format_func=lambda option: title(option) if option else say("prune.auto"),
-        key=key,
-        persist_state="session",
+        label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session"
     )
 
 
