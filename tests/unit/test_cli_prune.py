@@ -22,6 +22,7 @@ from rmtviz.formats import FORMATS
 from rmtviz.networks import MLP
 from rmtviz.pruning import FORMS, Size
 from rmtviz.rules import RULES, FixedRank, NoiseEdge
+from rmtviz.site import home
 from rmtviz.training import Training, train
 from rmtviz.verdict import of_plan
 from rmtviz.words import say
@@ -353,6 +354,17 @@ def test_evaluate_reads_the_split_that_is_named(model: Path) -> None:
         zip(sizes, sizes, strict=True)
     )
     assert said("evaluate", model) == said("evaluate", model, "--split", "test")
+
+
+def test_evaluate_says_loss_and_perplexity_of_a_network_that_reads_text() -> None:
+    path = home() / "assets" / "models" / "language.safetensors"
+    found = said("evaluate", path, "--split", "selection")
+    assert (found["samples"], found["unit"]) == (4_992, "characters")
+    assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
+    lines = run("evaluate", path, "--split", "selection").stdout
+    assert "4,992 python-help characters (selection) guessed right" in lines
+    assert f"perplexity {found['perplexity']:.2f}" in lines
+    assert lines.count("\n") == 1
 
 
 def test_evaluate_runs_as_it_is_told(model: Path) -> None:
