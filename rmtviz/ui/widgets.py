@@ -12,7 +12,7 @@ from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import links, saving
-from rmtviz.words import say
+from rmtviz.words import LANGUAGES, say, speaking
 
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
 """What Markdown may take for a mark."""
@@ -70,12 +70,37 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
 def standing(table: Mapping[str, type], key: str) -> Any:
     """Return the chosen value of a choice that this page does not draw, with its knobs."""
     name = links.standing(list(table), key)
-    words = {
-        field.name: str(st.session_state[f"knob_{name}_{field.name}"])
-        for field in dataclasses.fields(table[name])
-        if f"knob_{name}_{field.name}" in st.session_state
-    }
+    words = {}
+    for field in dataclasses.fields(table[name]):
+        if (knob := f"knob_{name}_{field.name}") in st.session_state:
+            words[field.name] = _word(name, field) or str(st.session_state[knob])
     return knobs.make(table, name, words)
+
+
+def automatic(label: str, options: Sequence[str], title: Callable[[str], str], key: str) -> None:
+    """Draw a choice that may be left to the program: then `meant` is None."""
+    titles = {"": say("prune.auto")} | {option: title(option) for option in options}
+    st.session_state[key] = meant(key, options, title) or ""
+    st.selectbox(
+        label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session"
+    )
+
+
+def meant(key: str, options: Sequence[str], title: Callable[[str], str]) -> str | None:
+    """Return the option at which a choice stands; None: at none of them.
+
+    Browsers send labels. After a change of language a list that is shut still sends the label
+    of the other language, which Streamlit, as it does not know it, takes for a value.
+    """
+    now: str | None = st.session_state.get(key)
+    if now in options:
+        return now
+    for code in LANGUAGES:
+        with speaking(code):
+            found = [option for option in options if title(option) == now]
+        if found:
+            return found[0]
+    return None
 
 
 def layer(analysis: Analysis) -> LayerAnalysis:
@@ -126,13 +151,14 @@ def chart(figure: figures.Figure, name: str, alt: str, code: str | None = None) 
 
 def _knob(owner: str, field: dataclasses.Field[Any]) -> float | str:
     """Draw one knob: a choice of words, or a number, whole where its default is whole."""
+    key = f"knob_{owner}_{field.name}"
     if field.metadata["among"]:
+        st.session_state[key] = _word(owner, field) or field.default
         word: str = st.selectbox(
             say(f"choice.{owner}.{field.name}"),
             field.metadata["among"],
-            index=field.metadata["among"].index(field.default),
             format_func=lambda option: say(f"choice.{owner}.{field.name}_{option}"),
-            key=f"knob_{owner}_{field.name}",
+            key=key,
             persist_state="session",
         )
         return word
@@ -146,7 +172,14 @@ def _knob(owner: str, field: dataclasses.Field[Any]) -> float | str:
         value=kind(field.default),
         step=kind(1 if whole else 0.05),
         format=None if whole else "%.3g",
-        key=f"knob_{owner}_{field.name}",
+        key=key,
         persist_state="session",
     )
     return value
+
+
+def _word(owner: str, field: dataclasses.Field[Any]) -> str | None:
+    """Return the word at which a knob stands; None where it is none, or not drawn yet."""
+    prefix = f"choice.{owner}.{field.name}_"
+    among = field.metadata.get("among") or ()
+    return meant(f"knob_{owner}_{field.name}", among, lambda word: say(prefix + word))
