@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from rmtviz.training import keeping
-from rmtviz.training.recipe import MOMENTS, RATES, Training, widths
+from rmtviz.training.keeping import branch
+from rmtviz.training.recipe import MOMENTS, RATES, SHARED, Training, widths
 from rmtviz.training.records import EpochRecord, Progress, Stopped
 from rmtviz.training.run import MEASURED, Run
 from rmtviz.training.state import initial
@@ -21,11 +22,13 @@ __all__ = [
     "MEASURED",
     "MOMENTS",
     "RATES",
+    "SHARED",
     "EpochRecord",
     "Progress",
     "Stopped",
     "Training",
     "best",
+    "branch",
     "initial",
     "train",
     "warm",

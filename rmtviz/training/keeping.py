@@ -7,8 +7,8 @@ from typing import Any
 from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import BadOption
-from rmtviz.training.recipe import Training
-from rmtviz.training.state import State
+from rmtviz.training.recipe import SHARED, Training
+from rmtviz.training.state import State, nothing
 
 STATE = "state.safetensors"
 """The file of a run's folder that says how far the run is, with the optimiser's moments."""
@@ -39,6 +39,30 @@ def restore(
     kept = [(row, formats.read(_weights(folder, row["epoch"]))) for row in about["rows"]]
     epoch, weights = kept[-1][0]["epoch"], kept[-1][1]
     return State(epoch, weights, moments, about["since"]), kept
+
+
+def branch(origin: Path, folder: Path, recipe: Training, epoch: int) -> None:
+    """Make a folder from which `train` resumes: the epochs of another run up to this one.
+
+    The run there goes on with another recipe, from that epoch's network; its optimiser
+    remembers nothing yet. The recipes agree in all that is in `SHARED`.
+
+    Raises:
+        BadOption: there is no such epoch, none is left to train, or the recipes do not agree.
+        FileRefused: a file is broken.
+    """
+    about = formats.read(origin / STATE).about
+    rows = [row for row in about["rows"] if row["epoch"] <= epoch]
+    if not rows or rows[-1]["epoch"] != epoch or epoch >= recipe.epochs:
+        raise BadOption("branch_epoch", epoch=epoch, epochs=recipe.epochs)
+    was, now = about["trained"], recipe.record()
+    if differ := [name for name in SHARED if was[name] != now[name]]:
+        raise BadOption("branch_recipe", names=", ".join(differ))
+    clear(folder)
+    for row in rows:
+        _replace(_weights(folder, row["epoch"]), _weights(origin, row["epoch"]).read_bytes())
+    weights = formats.read(_weights(folder, epoch))
+    save(folder, State(epoch, weights, nothing(weights, recipe), since=epoch), recipe, rows)
 
 
 def clear(folder: Path) -> None:

@@ -146,7 +146,7 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     (tmp_path / "runs").mkdir()
     jobs.registry.cache_clear()
     yield
-    for run in list(jobs.registry()._runs.values()):
+    for run in list(jobs.registry()._jobs.values()):
         run.stop()
         while not run.snapshot.over:
             time.sleep(0.01)

@@ -12,8 +12,9 @@ import pytest
 from rmtviz import training
 from rmtviz.errors import CannotRun
 from rmtviz.training import Training
-from rmtviz.ui import jobs
-from rmtviz.ui.jobs import KEPT, Registry, Run
+from rmtviz.ui import runs, work
+from rmtviz.ui.jobs import KEPT, Registry
+from rmtviz.ui.runs import Run
 from rmtviz.words import say
 
 RECIPE = Training(widths=(24,), epochs=3, train_samples=1_000)
@@ -56,9 +57,9 @@ HONEST = training.train
 def registry(tmp_path):
     made = Registry(tmp_path / "runs", slots=1)
     yield made
-    for run in list(made._runs.values()):
+    for run in list(made._jobs.values()):
         run.stop()
-    wait(lambda: all(run.snapshot.over for run in made._runs.values()))
+    wait(lambda: all(run.snapshot.over for run in made._jobs.values()))
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def test_a_run_goes_to_its_end(registry):
     state(run, "done")
     shot = run.snapshot
     assert [row["epoch"] for row in shot.rows] == [0, 1, 2, 3]
-    assert len(shot.ranks) == 4
-    assert shot.analysis["0"].spectrum.p == 24
+    assert [epoch for epoch, _ in shot.frames] == shot.looks
+    assert shot.frames[-1][1]["0"].spectrum.p == 24
     assert shot.test_samples == 10_000
     assert 0 < shot.test_accuracy < 1
     assert shot.share == 1.0
@@ -137,7 +138,7 @@ def test_pause_holds_it_and_go_on_continues(registry, gate):
     gate.open.set()
     state(run, "paused")
     held = run.snapshot
-    time.sleep(3 * jobs.TICK)
+    time.sleep(3 * work.TICK)
     assert run.snapshot is held
     run.go_on()
     state(run, "done")
@@ -320,7 +321,7 @@ def test_nothing_of_a_run_that_is_over_stays_in_memory(registry, gate):
     gc.collect()
     assert len(gate.checkpoints) == 4
     assert [weights() for weights in gate.checkpoints] == [None] * 4
-    registry._runs.clear()
+    registry._jobs.clear()
     del run
     gc.collect()
     assert gone() is None
@@ -328,22 +329,22 @@ def test_nothing_of_a_run_that_is_over_stays_in_memory(registry, gate):
 
 
 def test_the_loss_curve_is_bounded(registry, monkeypatch):
-    monkeypatch.setattr(jobs, "TICK", 0.0)
-    monkeypatch.setattr(jobs, "POINTS", 10)
+    monkeypatch.setattr(work, "TICK", 0.0)
+    monkeypatch.setattr(runs, "POINTS", 10)
     run = registry.submit(RECIPE)
     state(run, "done")
     assert 5 <= len(run.snapshot.losses) <= 10
 
 
 def test_a_click_is_answered_when_the_run_has_followed_it(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "PATIENCE", 60.0)
-    run = jobs.Run("run-x", Training(), tmp_path)
-    run._tell(state="running")
-    follows = threading.Timer(0.05, lambda: run._tell(state="paused"))
+    monkeypatch.setattr(work, "PATIENCE", 60.0)
+    run = Run("run-x", Training(), tmp_path)
+    run.tell(state="running")
+    follows = threading.Timer(0.05, lambda: run.tell(state="paused"))
     follows.start()
     run.pause()
     assert run.snapshot.state == "paused"
-    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    monkeypatch.setattr(work, "PATIENCE", 0.0)
     run.go_on()  # nobody follows, and nobody waits
     assert run.snapshot.state == "paused"
     follows.join()
