@@ -58,7 +58,8 @@ def spectrum(
     """
     colours = base.palette(mode)
     views = [_view(each, scale) for each in (layer, *among)]
-    limit, highest = max(each.limit for each in views), max(each.top for each in views)
+    fitted = [each for each in views if each.cut is not None] or views
+    limit, highest = max(each.limit for each in fitted), max(each.top for each in views)
     view = replace(
         views[0],
         limit=limit,
@@ -97,7 +98,7 @@ def reach(values: Array, cut: float | None) -> float:
 
 
 def _view(layer: LayerAnalysis, scale: str) -> _View:
-    values = layer.shown.values[::-1]
+    values = layer.shown.values[: layer.rank][::-1]  # of a pair those that are stored
     cut, edges = layer.cut, layer.edges
     limit = reach(values, cut)
     if scale == "eigen":

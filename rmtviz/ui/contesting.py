@@ -112,7 +112,7 @@ def _state(contest: Contest, shot: Standing) -> str:
             epoch=shot.epoch,
             epochs=contest.recipe.epochs,
         )
-    return f"{say(f'train.state.{shot.state}')}: {words}"
+    return f"{say(f'train.state.{contest.asked or shot.state}')}: {words}"
 
 
 def _sentence(contest: Contest, shot: Standing, lines: list["Line"]) -> str:

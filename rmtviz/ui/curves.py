@@ -1,6 +1,6 @@
 """Curves over epochs: what a run's rows say, drawn small, with the cuts marked."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,10 +15,14 @@ Points = list[tuple[float, str, float]]
 
 HEIGHT = 200
 
+STORED = "~s"
+"""How numbers stored are written; their axis begins at zero, so that a cut is seen as it is."""
 
-def losses(found: Iterable[tuple[float, float]]) -> Points:
-    """Return the losses of batches."""
-    return [(epoch, "", value) for epoch, value in found]
+
+def losses(found: Sequence[tuple[float, float]], rows: Sequence[Row]) -> Points:
+    """Return the losses of batches, or of whole epochs where those of batches are not known."""
+    whole = [(row["epoch"], row["train_loss"]) for row in rows if row["epoch"]]
+    return [(epoch, "", value) for epoch, value in found or whole]
 
 
 def accuracy(rows: Sequence[Row]) -> Points:
@@ -47,20 +51,32 @@ def parameters(rows: Sequence[Row]) -> Points:
 
 
 def ranks(rows: Sequence[Row]) -> Points:
-    """Return the learnt rank of each layer, at each look at the spectra."""
-    return _layers(rows, "spikes")
+    """Return the learnt rank of each layer at each look; of a cut one without a bulk what stays."""
+    return [
+        (row["epoch"], name, rank if found is None else found)
+        for row in rows
+        for name, found in row["spikes"].items()
+        for rank, whole in [(row["ranks"][name], rows[0]["ranks"][name])]
+        if (row["looked"] == row["epoch"] if found is not None else rank < whole)
+    ]
 
 
 def start(rows: Sequence[Row]) -> Points:
     """Return how much of each layer's bulk is still the initialisation, at each look."""
-    return _layers(rows, "start")
+    return [
+        (row["epoch"], name, value)
+        for row in rows
+        if row["looked"] == row["epoch"]
+        for name, value in row["start"].items()
+        if value is not None
+    ]
 
 
 CURVES: dict[str, tuple[Callable[[Sequence[Row]], Points], str]] = {
     "accuracy": (accuracy, ".0%"),
     "gap": (gap, ".1%"),
     "rank": (ranks, "d"),
-    "parameters": (parameters, "~s"),
+    "parameters": (parameters, STORED),
     "start": (start, ".2f"),
 }
 """The curves by name: their points from the rows, and how their numbers are written."""
@@ -114,14 +130,20 @@ def _spec(
                 "field": "value",
                 "type": "quantitative",
                 "title": None,
-                "scale": {"zero": False},
+                "scale": {"zero": form == STORED},
                 "axis": {"format": form, "tickCount": 4},
             },
             "color": {
                 "field": "name",
                 "type": "nominal",
                 "scale": {"domain": names, "range": range_},
-                "legend": {"orient": "top", "title": None, "offset": 4, "columns": 2}
+                "legend": {
+                    "orient": "top",
+                    "title": None,
+                    "offset": 4,
+                    "columns": 2,
+                    "symbolType": "stroke",
+                }
                 if len(names) > 1
                 else None,
             },
@@ -139,13 +161,3 @@ def _spec(
         "encoding": {"x": {"field": "epoch", **x}, "tooltip": {"field": "what"}},
     }
     return {"layer": [line, rules] if marks else [line], "height": height}
-
-
-def _layers(rows: Sequence[Row], key: str) -> Points:
-    return [
-        (row["epoch"], name, value)
-        for row in rows
-        if row["looked"] == row["epoch"]
-        for name, value in row[key].items()
-        if value is not None
-    ]

@@ -1,8 +1,11 @@
-"""The film of a run: a layer's spectrum after each look, scrubbed back without computing again."""
+"""The film of a run: a layer's spectrum after each epoch, scrubbed back, each computed once."""
+
+from typing import Any
 
 import streamlit as st
 
 from rmtviz import figures
+from rmtviz.analysis import LayerAnalysis
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import widgets
 from rmtviz.ui.runs import Run
@@ -12,25 +15,22 @@ from rmtviz.words import say
 def draw(run: Run, mode: str) -> None:
     """Draw the film: which layer, after which epoch, and the picture.
 
-    Until the slider is moved back it shows the latest look.
+    Until the slider is moved back it follows the looks that the run takes at its spectra; an
+    epoch without one is read from its file when the slider comes to it.
     """
     shot = run.snapshot
     looks = shot.looks
     if not looks:
         return
     names = list(shot.rows[-1]["spikes"])
-    key = f"film_{run.token}"
+    key = _key(run)
     _follow(key, looks[-1])
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            layer = st.segmented_control(
-                say("choice.layer"),
-                names,
-                default=names[0],
-                required=True,
-                key="live_layer",
+            name = st.segmented_control(
+                say("choice.layer"), names, default=names[0], required=True, key="live_layer"
             )
-            moved = st.slider(
+            st.slider(
                 say("train.film"),
                 0,
                 shot.epochs,
@@ -39,29 +39,29 @@ def draw(run: Run, mode: str) -> None:
                 args=(key, looks[-1]),
                 help=say("train.film_help"),
             )
-        shown = max(each for each in looks if each <= moved)
+        shown = epoch(run)
+        name = name if name in names else names[0]
         try:
-            frames = {each: run.frame(each) for each in looks}
+            layer = run.frame(shown)[name]
+            others = [run.frame(each)[name] for each in looks]
         except RmtvizError as problem:
             widgets.refusal(problem)
             return
-        layer = layer if layer in names else names[0]
-        words = say("train.spectrum_of", epoch=shown)
-        st.caption(words + _after_cut(run, shown))
-        widgets.chart(
-            figures.spectrum(
-                frames[shown][layer], "singular", mode, [each[layer] for each in frames.values()]
-            ),
-            "live-spectrum",
-            words,
-        )
+        words = _words(shot.rows[shown], layer)
+        st.caption(words)
+        picture = figures.spectrum(layer, "singular", mode, others)
+        widgets.chart(picture, "live-spectrum", words)
 
 
 def epoch(run: Run) -> int:
     """Return the finished epoch at which the film stands."""
     last: int = run.snapshot.rows[-1]["epoch"]
-    shown: int = st.session_state.get(f"film_{run.token}", last)
+    shown: int = st.session_state.get(_key(run), last)
     return min(shown, last)
+
+
+def _key(run: Run) -> str:
+    return f"film_{run.token}"
 
 
 def _follow(key: str, latest: int) -> None:
@@ -76,6 +76,18 @@ def _moved(key: str, latest: int) -> None:
     st.session_state[f"{key}_back"] = st.session_state[key] < latest
 
 
-def _after_cut(run: Run, epoch: int) -> str:
-    row = next(row for row in run.snapshot.rows if row["epoch"] == epoch)
-    return " " + say("train.after_cut") if row["cut"] else ""
+def _words(row: dict[str, Any], layer: LayerAnalysis) -> str:
+    """Say of which epoch a frame is, and what a cut took or left."""
+    cuts = row["cut"]["layers"] if row["cut"] else []
+    made = next((each for each in cuts if each["name"] == layer.name), None)
+    if made and made["form"] != "whole" and layer.rank == made["rank_before"]:
+        return say(
+            "train.spectrum_cut",
+            epoch=row["epoch"],
+            before=made["rank_before"],
+            after=made["rank_after"],
+        )
+    most = layer.spectrum.p
+    if layer.rank < most:
+        return say("train.spectrum_left", epoch=row["epoch"], rank=layer.rank, most=most)
+    return say("train.spectrum_of", epoch=row["epoch"])

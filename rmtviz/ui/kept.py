@@ -142,7 +142,7 @@ _COMPARED = {
     "selection_accuracy": ".1%",
     "train_accuracy": ".1%",
     "train_loss": ".2f",
-    "parameters": "~s",
+    "parameters": curves.STORED,
 }
 """The figures of a row that can be compared, and how they are written."""
 

@@ -77,7 +77,7 @@ def _status(run: Run, shot: Snapshot) -> None:
     ahead = jobs.registry().ahead(run)
     key = "queued_one" if shot.state == "queued" and ahead == 1 else shot.state
     words = say(
-        f"train.{'paused_after' if between else key}",
+        f"train.{'paused_after' if between else run.asked or key}",
         epoch=min(shot.epoch + within, shot.epochs),
         epochs=shot.epochs,
         ahead=ahead,
@@ -93,12 +93,12 @@ def _status(run: Run, shot: Snapshot) -> None:
 
 def buttons(job: Job[Any]) -> None:
     """Draw pause, go on, stop and resume, as far as the job's state has them."""
-    state = job.snapshot.state
-    if state == "running":
+    state, asked = job.snapshot.state, job.asked
+    if state == "running" and not asked:
         st.button(say("train.pause"), icon=":material/pause:", on_click=job.pause)
-    if state == "paused":
+    if state == "paused" or asked == "pausing":
         st.button(say("train.go_on"), icon=":material/play_arrow:", on_click=job.go_on)
-    if not job.snapshot.over:
+    if not job.snapshot.over and asked != "stopping":
         st.button(say("train.stop"), icon=":material/stop:", on_click=job.stop)
     if state in ("stopped", "failed", "interrupted"):
         st.button(
@@ -140,16 +140,18 @@ def _figures(run: Run, shot: Snapshot) -> None:
     row: dict[str, Any] = shot.rows[-1] if shot.rows else {}
     noisy = say("train.selection_noisy") if run.recipe.label_noise else None
     apart = row["train_accuracy"] - row["selection_accuracy"] if row else None
-    taken = sum(each["spectra_seconds"] for each in shot.rows)
-    whole = taken + sum(each["seconds"] for each in shot.rows) if len(shot.rows) > 1 else 0
+    trained = shot.rows[1:]
+    taken = sum(each["spectra_seconds"] for each in trained)
+    whole = taken + sum(each["seconds"] for each in trained)
     shown = {
         "loss": f"{row['train_loss']:.4f}" if row else None,
         "train_accuracy": f"{row['train_accuracy']:.2%}" if row else None,
         "selection_accuracy": f"{row['selection_accuracy']:.2%}" if row else None,
         "gap": None if apart is None else say("train.points", points=100 * apart),
         "parameters": f"{row['parameters']:,}" if row else None,
-        "never": f"{len(row['never_predicted'])}" if row else None,
+        "never": say("train.classes", n=len(row["never_predicted"])) if row else None,
         "spectra": f"{taken / whole:.1%}" if whole else None,
+        "test": None if shot.test_accuracy is None else f"{shot.test_accuracy:.2%}",
     }
     helps = {
         "train_accuracy": noisy,
@@ -157,29 +159,22 @@ def _figures(run: Run, shot: Snapshot) -> None:
         "gap": say("train.gap_help"),
         "never": say("train.never_help"),
         "spectra": say("train.spectra_help"),
+        "test": say("train.test_help", samples=shot.test_samples),
     }
-    with st.container(horizontal=True):
+    with st.grid(4, min_column_width=150):
         for key, value in shown.items():
-            st.metric(say(f"train.{key}"), value, border=True, help=helps.get(key))
-        if shot.test_accuracy is not None:
-            st.metric(
-                say("train.test_accuracy", samples=shot.test_samples),
-                f"{shot.test_accuracy:.2%}",
-                border=True,
-            )
+            label = say(f"train.{key}")
+            st.metric(label, value, border=True, help=helps.get(key))
 
 
 def _curves(shot: Snapshot, mode: str) -> None:
     """Draw the curves over the epochs, three in a row."""
     marks = curves.cuts(shot.rows)
-    drawn = [("loss", curves.losses(shot.losses), ".2f")]
+    drawn = [("loss", curves.losses(shot.losses, shot.rows), ".2f")]
     drawn += [(name, points(shot.rows), form) for name, (points, form) in curves.CURVES.items()]
-    for first in range(0, len(drawn), 3):
-        for place, (name, points, form) in zip(
-            st.columns(3), drawn[first : first + 3], strict=True
-        ):
-            with place:
-                curves.draw(name, points, form, shot.epochs, mode, marks)
+    with st.grid(3, min_column_width=240):
+        for name, points, form in drawn:
+            curves.draw(name, points, form, shot.epochs, mode, marks)
 
 
 def _after(run: Run, settings: "Training | None") -> None:

@@ -24,7 +24,7 @@ SAMPLES = (500, 1_000, 2_000, 3_000, 6_000, 12_000, 30_000, 55_000)
 EPOCHS = 60
 NOISE = 60
 
-NARROW = 156
+NARROW = 200
 """The width of a list of choices that stands beside its options in the column of controls."""
 
 

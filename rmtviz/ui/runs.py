@@ -27,8 +27,9 @@ ABOUT = "about.json"
 class Snapshot(Shot):
     """What a page may show of a run: its state, how far it is, and what is known by now.
 
-    `rows` are the epochs' figures, `losses` pairs of (epochs, batch loss), `frames` pairs of
-    an epoch after which the spectra were looked at and what they said.
+    `rows` are the epochs' figures, `losses` pairs of (epochs, batch loss). `frames` are pairs
+    of an epoch after which the spectra were looked at and what they said, `befores` the same
+    of what they said before the cut there.
     """
 
     epochs: int = 1
@@ -38,6 +39,7 @@ class Snapshot(Shot):
     rows: tuple[dict[str, Any], ...] = ()
     losses: tuple[tuple[float, float], ...] = ()
     frames: tuple[tuple[int, Analysis], ...] = ()
+    befores: tuple[tuple[int, Analysis], ...] = ()
     selection_samples: int = 0
     test_accuracy: float | None = None
     test_samples: int = 0
@@ -121,12 +123,14 @@ class Run(Job[Snapshot]):
         return self.folder / f"epoch-{epoch:03}.safetensors"
 
     def frame(self, epoch: int) -> Analysis:
-        """Return what the spectra said after an epoch; read from its file at most once.
+        """Return what the spectra say after an epoch, read from its file at most once.
+
+        Where layers were cut after it, it is what they said before, if that is known.
 
         Raises:
             FileRefused: the file is broken.
         """
-        known = dict(self.snapshot.frames)
+        known = dict((*self.snapshot.frames, *self.snapshot.befores))
         return known[epoch] if epoch in known else self.memo(epoch, lambda: self._read(epoch))
 
     def _read(self, epoch: int) -> Analysis:
@@ -167,11 +171,13 @@ class Run(Job[Snapshot]):
     def _epoch(self, record: "EpochRecord") -> None:
         shot = self.snapshot
         new = ((record.epoch, record.analysis),) if record.looked == record.epoch else ()
+        old = ((record.epoch, record.before),) if record.before else ()
         self.tell(
             epoch=record.epoch,
             step=0,
             rows=(*shot.rows, record.row()),
             frames=(*shot.frames, *new),
+            befores=(*shot.befores, *old),
         )
         if self._one:
             self._one = False

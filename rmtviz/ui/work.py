@@ -79,6 +79,15 @@ class Job(abc.ABC, Generic[S]):
         self._go.set()
         self._settle("running", "paused")
 
+    @property
+    def asked(self) -> str | None:
+        """What it was asked to do and has not done yet: "stopping", "pausing", or nothing."""
+        if self.snapshot.state != "running":
+            return None
+        if self._stop.is_set():
+            return "stopping"
+        return None if self._go.is_set() else "pausing"
+
     def _settle(self, *states: str) -> None:
         """Give the thread a moment to leave these states: the page that asked then shows it."""
         until = time.monotonic() + PATIENCE

@@ -6,11 +6,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from rmtviz import training
+from rmtviz import lab, training
 from rmtviz.errors import CannotRun
+from rmtviz.schedules import Once
 from rmtviz.training import Training
 from rmtviz.ui import runs, work
 from rmtviz.ui.jobs import KEPT, Registry
@@ -143,6 +145,50 @@ def test_pause_holds_it_and_go_on_continues(registry, gate):
     run.go_on()
     state(run, "done")
     assert len(run.snapshot.rows) == 4
+
+
+def test_a_step_goes_to_the_end_of_an_epoch(registry, gate):
+    run = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    run.pause()
+    assert run.asked == "pausing"
+    gate.open.set()
+    state(run, "paused")
+    assert (run.snapshot.epoch, run.asked) == (1, None)
+    run.step()
+    wait(lambda: run.snapshot.state == "paused" and run.snapshot.epoch == 2)
+    assert run.snapshot.step == 0
+    run.step()
+    state(run, "done")
+
+
+def test_a_branch_shares_the_epochs_and_then_goes_its_own_way(registry):
+    origin = registry.submit(RECIPE)
+    state(origin, "done")
+    recipe = replace(RECIPE, epochs=2, optimiser="sgd", learning_rate=0.05, schedule=Once(epoch=2))
+    branch = registry.branch(origin, 1, recipe)
+    state(branch, "done")
+    assert branch.snapshot.rows[:2] == origin.snapshot.rows[:2]
+    assert branch.snapshot.rows[2] != origin.snapshot.rows[2]
+    assert branch.about["origin"] == origin.token
+    assert branch.weights(1).read_bytes() == origin.weights(1).read_bytes()
+
+
+def test_a_comparison_waits_its_turn_among_the_runs(registry, gate, monkeypatch):
+    few = {name: lab.CONTENDERS[name] for name in ("none", "early-stopping")}
+    monkeypatch.setattr(lab, "CONTENDERS", few)
+    first = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    contest = registry.compare(replace(RECIPE, epochs=1), 1)
+    assert (contest.snapshot.state, registry.ahead(contest)) == ("queued", 1)
+    gate.open.set()
+    state(contest, "done")
+    assert first.snapshot.state == "done"
+    assert [each.contender for each in contest.snapshot.results] == list(few)
+    assert registry.find(contest.token) is None
+    assert registry.contest(first.token) is None
+    (contest.folder / "results.json").write_text("broken")
+    assert Registry(contest.folder.parent, slots=1).contest(contest.token) is None
 
 
 def test_a_paused_run_can_be_stopped(registry, gate):

@@ -34,7 +34,7 @@ if show == "kept":
     kept.draw()
     st.stop()
 start = recipes.ALONE if show == "one" else recipes.SIDE
-left, right = st.columns([1, 3], gap="large")
+left, right = st.columns([2, 5], gap="large")
 with left:
     if show == "one" and not links.bare():
         recipes.presets()
