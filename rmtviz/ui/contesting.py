@@ -90,7 +90,7 @@ def _draw(contest: Contest) -> None:
         live.buttons(contest)
     st.progress(shot.share)
     live.problem(contest)
-    lines = sorted(lab.table(shot.results), key=lambda line: -line.test_accuracy)
+    lines = sorted(lab.table(shot.results), key=lambda line: -line.gain)
     st.subheader(_sentence(contest, shot, lines), anchor=False)
     if lines:
         _table(shot, lines)
@@ -152,7 +152,7 @@ def _table(shot: Standing, lines: list["Line"]) -> None:
     st.dataframe(
         frame,
         column_config={
-            "contender": st.column_config.TextColumn(say("train.column_contender"), width=190),
+            "contender": st.column_config.TextColumn(say("train.column_contender"), width=210),
             "test": st.column_config.TextColumn(say("train.column_clean"), width=104),
             "gain": st.column_config.TextColumn(
                 say("train.column_gain"), help=say("train.column_gain_help"), width=104

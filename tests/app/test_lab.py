@@ -229,7 +229,7 @@ def test_contenders_stand_side_by_side_the_best_on_top(visit):
     shot = contest.snapshot
     assert (shot.state, len(shot.results)) == ("done", 8)
     assert contest.recipe.label_noise == 0.4
-    lines = sorted(lab.table(shot.results), key=lambda line: -line.test_accuracy)
+    lines = sorted(lab.table(shot.results), key=lambda line: -line.gain)
     frame = visitor.at.dataframe[0].value
     assert list(frame["contender"]) == [say(f"train.contender.{x.contender}") for x in lines]
     assert frame["test"][0] == f"{100 * lines[0].test_accuracy:.1f} ± {100 * lines[0].spread:.1f}"
