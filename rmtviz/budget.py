@@ -148,7 +148,7 @@ class _Space:
         """Return the space of the layers that can be stored as two, and gain by it."""
         found = {layer.name: layer for layer in piece.network.layers}
         able = [(curve, found[curve.layer]) for curve in finished]
-        able = [x for x in able if x[1].part is None and x[1].rule.pairs and _top(x[1], x[0]) > 0]
+        able = [x for x in able if x[1].pairs and _top(x[1], x[0]) > 0]
         tops = tuple(_top(layer, curve) for curve, layer in able)
         return cls(piece, budget, tuple(x[0] for x in able), tuple(x[1] for x in able), tops)
 

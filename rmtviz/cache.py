@@ -57,7 +57,10 @@ def remembered(
 def _name(digest: str, found: Sequence[Layer]) -> str:
     """Return the name of a checkpoint's folder; the layers depend on what its tensors are told."""
     kinds = [
-        [each.name, each.kind, each.tensors, each.shape, each.part, each.twins, each.scale]
+        [
+            *(each.name, each.kind, each.tensors, each.shape, each.part),
+            *(each.twins, each.scale, each.groups, each.across),
+        ]
         for each in found
     ]
     told = hashlib.sha256(json.dumps(kinds).encode()).hexdigest()

@@ -86,6 +86,8 @@ class Spectra:
                     "shape": list(item.layer.shape),
                     **({"part": list(item.layer.part)} if item.layer.part else {}),
                     **({"twins": list(item.layer.twins)} if item.layer.twins else {}),
+                    **({"groups": item.layer.groups} if item.layer.groups != 1 else {}),
+                    **({"across": True} if item.layer.across else {}),
                     **({"scale": item.layer.scale} if item.layer.scale != 1 else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
@@ -108,7 +110,8 @@ class Spectra:
             part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
             tensors, twins = tuple(entry["tensors"]), tuple(entry.get("twins", ()))
             scale = entry.get("scale", 1.0)
-            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, scale)
+            places = entry.get("groups", 1), entry.get("across", False)
+            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, scale, *places)
             spectrum = Spectrum(
                 entry["singular_values"],
                 shape,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softmax
 
 from rmtviz import layers
 from rmtviz.checkpoint import Checkpoint, Tensor
@@ -20,20 +20,23 @@ from rmtviz.datasets import Samples
 from rmtviz.errors import CannotRun
 from rmtviz.evaluation import evaluate
 from rmtviz.knobs import check, knob
-from rmtviz.networks import HOLDERS, Choice, Tunable, one_thread
+from rmtviz.networks import HOLDERS, Choice, Runner, Tunable, one_thread
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """Adam on cross-entropy from the cut weights, its rate falling to zero along a cosine.
 
-    It ends after `epochs`, or when `patience` of them in a row have not read more right.
+    It ends after `epochs`, or when `patience` of them in a row have not read more right. Where
+    there is a teacher, the targets are not the labels but its answers, both sides softened by
+    `temperature` (Hinton, Vinyals and Dean, arXiv 1503.02531).
     """
 
     epochs: int = knob(5, low=1, high=100)
     patience: int = knob(2, low=1, high=100)
     learning_rate: float = knob(1e-3, low=1e-6, high=1.0)
     batch_size: int = knob(128, low=1, high=10_000)
+    temperature: float = knob(3.0, low=1.0, high=100.0)
     seed: int = knob(0, low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
@@ -52,9 +55,16 @@ class Tuned:
 
 
 def tune(
-    recipe: Tuning, checkpoint: Checkpoint, choice: Choice, samples: Samples, selection: Samples
+    recipe: Tuning,
+    checkpoint: Checkpoint,
+    choice: Choice,
+    samples: Samples,
+    selection: Samples,
+    teacher: Runner | None = None,
 ) -> Iterator[Tuned]:
     """Yield the cut network as it is, then after each epoch of training on `samples`.
+
+    The teacher, if any, is the network before the cut.
 
     Raises:
         CannotRun: the network cannot be trained here, or a weight is no longer finite.
@@ -68,6 +78,8 @@ def tune(
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate)
     best = last = _tuned(0, checkpoint, choice, selection)
     yield last
+    heat = recipe.temperature if teacher else 1.0
+    goals = _goals(teacher, samples, heat)
     steps = math.ceil(len(samples) / recipe.batch_size)
     for epoch in range(1, recipe.epochs + 1):
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(samples))
@@ -78,7 +90,7 @@ def tune(
                 optimiser.param_groups[0]["lr"] = rate
                 batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
                 images = network.enter(torch.from_numpy(samples.images[batch]))
-                loss = cross_entropy(module(images), torch.from_numpy(samples.labels[batch]))
+                loss = heat**2 * cross_entropy(module(images) / heat, goals[batch])
                 optimiser.zero_grad()
                 torch.autograd.backward(loss)
                 optimiser.step()
@@ -94,6 +106,13 @@ def tune(
 def chosen(records: Iterable[Tuned]) -> Tuned:
     """Return the epoch that reads most of the selection set right; of several the first."""
     return max(records, key=lambda each: (each.accuracy, -each.epoch))
+
+
+def _goals(teacher: Runner | None, samples: Samples, heat: float) -> torch.Tensor:
+    """Return the labels (N,), or a teacher's softened answers (N, classes)."""
+    if teacher is None:
+        return torch.tensor(samples.labels)
+    return softmax(torch.from_numpy(teacher.logits(samples.images)) / heat, dim=1)
 
 
 def _tuned(epoch: int, checkpoint: Checkpoint, choice: Choice, selection: Samples) -> Tuned:

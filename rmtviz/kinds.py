@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 Shape = tuple[int, ...]
 Array = NDArray[Any]
 
-EMBEDDING = re.compile(r"(^|[._])(tok|word|position|pos)?_?(wte|wpe|emb|embed|embedding)s?($|[._])")
+EMBEDDING = re.compile(
+    r"(^|[._])((tok|word|position|pos)?_?(wte|wpe|emb|embed|embedding)s?|relative_attention_bias)($|[._])"
+)
 """Own names of tables whose rows are looked up and not multiplied."""
 
 BACKWARDS = re.compile(r"(^|[._/])(de|up)_?conv|conv\dd?_?transpose|transposed?_?conv")

@@ -26,15 +26,32 @@ TIMES = tuple(2 ** (step / 3) for step in range(13))
 Candidates = Iterator[tuple[str, Checkpoint]]
 
 
-def last(records: Sequence[EpochRecord]) -> Candidates:
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """Of a run, the last epoch and the first of those that read the selection set best."""
+
+    last: EpochRecord
+    best: EpochRecord
+
+    @classmethod
+    def of(cls, records: Iterable[EpochRecord]) -> "Trained":
+        """Return both of a run's records, of which no more are held at a time."""
+        found = None
+        for record in records:
+            found = cls(record, best([found.best, record]) if found else record)
+        if found is None:
+            raise ValueError("a run has at least one record")
+        return found
+
+
+def last(trained: Trained) -> Candidates:
     """Yield the network at the end."""
-    yield "", records[-1].checkpoint
+    yield "", trained.last.checkpoint
 
 
-def stopped(records: Sequence[EpochRecord]) -> Candidates:
+def stopped(trained: Trained) -> Candidates:
     """Yield the network of the epoch that reads the selection set best: early stopping."""
-    found = best(records)
-    yield f"epoch {found.epoch}", found.checkpoint
+    yield f"epoch {trained.best.epoch}", trained.best.checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +60,9 @@ class Cut:
 
     rule: Rule
 
-    def __call__(self, records: Sequence[EpochRecord]) -> Candidates:
+    def __call__(self, trained: Trained) -> Candidates:
         """Yield that network."""
-        weights = records[-1].checkpoint
+        weights = trained.last.checkpoint
         plan = pruning.plan(analysis.analyze(weights), self.rule)
         yield _ranks(plan), pruning.apply(weights, plan)
 
@@ -56,9 +73,9 @@ class Chosen:
 
     times: tuple[float, ...] = TIMES
 
-    def __call__(self, records: Sequence[EpochRecord]) -> Candidates:
+    def __call__(self, trained: Trained) -> Candidates:
         """Yield one for each multiple and each layer, and for all layers together."""
-        weights = records[-1].checkpoint
+        weights = trained.last.checkpoint
         found = analysis.analyze(weights)
         for times in self.times:
             plan = pruning.plan(found, BulkShare(times=times))
@@ -71,14 +88,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A way to train and to finish: changes to a recipe, and what is made of the run's records.
+    """A way to train and to finish: changes to a recipe, and what is made of what was trained.
 
     Of several changes, and of several networks that the finish gives, the one that reads the
     selection set best counts, the first of equals.
     """
 
     changes: Callable[[Training], Iterable[Mapping[str, Any]]] = lambda recipe: ({},)
-    finish: Callable[[Sequence[EpochRecord]], Candidates] = last
+    finish: Callable[[Trained], Candidates] = last
 
 
 CONTENDERS: Mapping[str, Contender] = {
@@ -144,14 +161,14 @@ def run(
     Raises what `train` raises.
     """
     for seed in seeds:
-        known: dict[Training, list[EpochRecord]] = {}
+        known: dict[Training, Trained] = {}
         base = replace(recipe, seed=seed)
         for name, contender in contenders.items():
             found = [
                 (_named(change, words), weights, each)
                 for change in contender.changes(base)
                 for each in (replace(base, **change),)
-                for words, weights in contender.finish(_records(each, known, name, on_epoch))
+                for words, weights in contender.finish(_trained(each, known, name, on_epoch))
             ]
             yield _result(name, seed, found)
 
@@ -185,19 +202,22 @@ def table(results: Iterable[Result]) -> list[Line]:
     return lines
 
 
-def _records(
+def _trained(
     recipe: Training,
-    known: dict[Training, list[EpochRecord]],
+    known: dict[Training, Trained],
     name: str,
     on_epoch: Callable[[str, EpochRecord], None] | None,
-) -> list[EpochRecord]:
-    """Return the records of a recipe, trained now if it is not known."""
-    if recipe not in known:
-        known[recipe] = []
+) -> Trained:
+    """Return what a recipe trains, trained now if it is not known."""
+
+    def told() -> Iterator[EpochRecord]:
         for record in train(recipe):
-            known[recipe].append(record)
+            yield record
             if on_epoch is not None:
                 on_epoch(name, record)
+
+    if recipe not in known:
+        known[recipe] = Trained.of(told())
     return known[recipe]
 
 

@@ -6,19 +6,19 @@ the gates of a recurrent layer, the groups of a convolution. A factored layer `L
 `L.0.weight`, `L.1.weight` that the checkpoint's own record names: its matrix is the product.
 """
 
-import itertools
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtviz import kinds
+from rmtviz.chains import chain as chain
 from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor
-from rmtviz.errors import CannotRun, OrderUnknown
+from rmtviz.errors import CannotRun
+from rmtviz.heads import Block, Heads, blocks
 from rmtviz.kinds import ADAPTERS, KINDS, PAIRS, Kind
 from rmtviz.pairs import adapters, pair_kind, scale
 from rmtviz.pairs import alpha_at as alpha_at
@@ -34,7 +34,8 @@ class Layer:
     """A layer that acts as an m × n' matrix: its name, kind, tensors, and (m, n').
 
     `part` is (index, of) where the layer is one of so many equal blocks of rows of the
-    matrix that its tensor holds. `twins` are tensors with the same numbers as its first:
+    matrix that its tensor holds; of columns where it lies `across`; that block of each of so
+    many equal `groups` of rows. `twins` are tensors with the same numbers as its first:
     weights that are tied, and stay so. `scale` is what the product of two tensors is
     multiplied by: in a low-rank update W + s B A.
     """
@@ -46,6 +47,8 @@ class Layer:
     part: tuple[int, int] | None = None
     twins: tuple[str, ...] = ()
     scale: float = 1.0
+    groups: int = 1
+    across: bool = False
 
     @property
     def factored(self) -> bool:
@@ -68,16 +71,23 @@ class Layer:
         return self.part is None and self.rule.pairs and not any(map(_table, self.twins))
 
     @property
-    def rows(self) -> slice:
-        """The rows that are this layer's in the matrix that its tensor holds."""
-        start = self.part[0] * self.shape[0] if self.part else 0
-        return slice(start, start + self.shape[0])
+    def place(self) -> tuple[Any, Any]:
+        """The rows and columns that are this layer's in the matrix that its tensor holds."""
+        if self.part is None:
+            return slice(None), slice(None)
+        index, of = self.part
+        side = self.shape[self.across] // self.groups
+        starts = side * (index + of * np.arange(self.groups))
+        chosen = (starts[:, None] + np.arange(side)).ravel()
+        mine = slice(index * side, (index + 1) * side) if self.groups == 1 else chosen
+        return (slice(None), mine) if self.across else (mine, slice(None))
 
     def matrix(self, checkpoint: Checkpoint) -> NDArray[np.floating]:
         """Return the layer's matrix, in the numbers in which it is stored; a pair's in float64."""
         held = self.held(checkpoint)
         if not self.factored:
-            return held[0][self.rows]
+            part: NDArray[np.floating] = held[0][self.place]
+            return part
         first, second = (np.asarray(each, dtype=np.float64) for each in held)
         return self.scale * (second @ first)
 
@@ -95,7 +105,7 @@ class Layer:
         array = matrix.astype(tensor.written)
         if self.part:
             whole = self.rule.to_matrix(tensor.read()).astype(tensor.written)
-            whole[self.rows] = array
+            whole[self.place] = array
             array = whole
         return Tensor.of(self.rule.from_matrix(array, tensor.shape))
 
@@ -132,7 +142,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = list(checkpoint.left_out)
     taken = {name for pair in (*pairs.values(), *updates.values()) for name in pair}
     rest = {name: t for name, t in checkpoint.tensors.items() if name not in taken}
-    others = _others(checkpoint)
+    others, heads = _others(checkpoint), Heads.of(checkpoint.about.get("heads"))
     known = _kinds(checkpoint, {name: t for name, t in rest.items() if name not in others})
     convolved = {name: rest[name].shape for name in rest if known.get(name) == "convolution"}
     outputs = [KINDS[kind].shape(rest[name].shape)[0] for name, kind in known.items()]
@@ -150,7 +160,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
             continue
         stem = _stem(name)
         label = name if stem in names and stem != name else stem
-        layers += _blocks(checkpoint, name, kind, label, count)
+        layers += _blocks(checkpoint, name, kind, label, count, heads)
     once, tied = _tied(
         checkpoint, layers, [item.name for item in skipped if item.reason == "embedding"]
     )
@@ -182,6 +192,8 @@ def _tied(
             *(twins.get(name, name) for name in layer.tensors),
             layer.kind,
             layer.part,
+            layer.groups,
+            layer.across,
             layer.name if layer.adapter else "",  # an update is nobody's twin
         )
         known = once.setdefault(key, layer)
@@ -213,7 +225,7 @@ def _update(checkpoint: Checkpoint, name: str, first: str, second: str) -> Layer
 
 
 def _blocks(
-    checkpoint: Checkpoint, name: str, kind: str, label: str, groups: int
+    checkpoint: Checkpoint, name: str, kind: str, label: str, groups: int, heads: Heads | None
 ) -> Iterator[Layer]:
     """Yield the layers in one tensor: itself, or its equal blocks of rows, called `label[part]`."""
     rows, columns = KINDS[kind].shape(checkpoint.tensors[name].shape)
@@ -224,12 +236,16 @@ def _blocks(
         labels = kinds.fused(name, (rows, columns)) or kinds.gates(
             name, rows, _hidden(checkpoint, name)
         )
-    if not labels:
+    parts = [Block(part, index, len(labels)) for index, part in enumerate(labels)]
+    if heads and not KINDS[kind].window:
+        fused = tuple(labels) == ("q", "k", "v")
+        parts = blocks(name, (rows, columns), heads, fused) or parts
+    if not parts:
         yield Layer(label, kind, (name,), (rows, columns))
-        return
-    for index, part in enumerate(labels):
-        shape = (rows // len(labels), columns)
-        yield Layer(f"{label}[{part}]", kind, (name,), shape, (index, len(labels)))
+    for each in parts:
+        shape = (rows, columns // each.of) if each.across else (rows // each.of, columns)
+        layer = Layer(f"{label}[{each.label}]", kind, (name,), shape, (each.index, each.of))
+        yield replace(layer, groups=each.groups, across=each.across)
 
 
 def _ordered(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -295,38 +311,6 @@ def _length(checkpoint: Checkpoint, bias: str) -> int | None:
     return tensor.shape[0] if tensor and tensor.floating and len(tensor.shape) == 1 else None
 
 
-def chain(layers: Iterable[Layer], order: Sequence[str] | None = None) -> tuple[Layer, ...]:
-    """Return the layers so that each one's inputs are the outputs of the one before.
-
-    Shapes decide; between equal shapes the natural order of the names. Where shapes allow
-    several orders, names that differ only in their numbers decide; else somebody must be
-    asked, and `order` (all layer names) is the answer.
-
-    Raises:
-        OrderUnknown: several orders, and the names do not decide.
-        CannotRun: no order chains, or `order` does not.
-    """
-    by_name = {layer.name: layer for layer in sorted(layers, key=lambda x: natural(x.name))}
-    if order is not None:
-        if sorted(order) != sorted(by_name):
-            raise CannotRun("order_names", order=", ".join(order), names=", ".join(by_name))
-        given = tuple(by_name[name] for name in order)
-        if not _chains(given):
-            raise CannotRun("order_shapes", shapes=_shapes(given))
-        return given
-    named = tuple(by_name.values())
-    if not named:
-        raise CannotRun("no_layers")
-    if _chains(named) and len({re.sub(r"\d+", "#", layer.name) for layer in named}) == 1:
-        return named
-    found = _orders(named, limit=2)
-    if not found:
-        raise CannotRun("no_chain", shapes=_shapes(named))
-    if len(found) > 1:
-        raise OrderUnknown("order_unknown", shapes=_shapes(named), names=", ".join(by_name))
-    return found[0]
-
-
 def bias(checkpoint: Checkpoint, layer: Layer) -> str | None:
     """Return the name of the layer's bias tensor, or None where it has none."""
     tensor = checkpoint.tensors.get(layer.bias)
@@ -342,6 +326,8 @@ def _reason(name: str, tensor: Tensor) -> str | None:
     """Return why a tensor is no layer, as a key under `skipped`; None where it is one."""
     if name.rpartition(".")[2] in BUFFERS:
         return "buffer"
+    if tensor.dtype.kind == "c":
+        return "complex"
     if not tensor.floating:
         return "not_floating"
     if not math.prod(tensor.shape):
@@ -361,40 +347,3 @@ def _table(name: str) -> bool:
     """Return whether a name is that of a table whose rows are looked up."""
     owner = [part for part in _stem(name).lower().split(".") if not part.isdecimal()][-1:]
     return bool(owner) and kinds.EMBEDDING.search(owner[0]) is not None
-
-
-def _chains(layers: Sequence[Layer]) -> bool:
-    return all(a.shape[0] == b.shape[1] for a, b in itertools.pairwise(layers))
-
-
-def _orders(layers: Sequence[Layer], limit: int) -> list[tuple[Layer, ...]]:
-    """Return up to `limit` chains that differ in their shapes; equal shapes go by name order."""
-    left = Counter(layer.shape for layer in layers)
-    by_inputs: dict[int, list[tuple[int, int]]] = {}
-    for each in left:
-        by_inputs.setdefault(each[1], []).append(each)
-    found: list[tuple[Layer, ...]] = []
-    path: list[tuple[int, int]] = []
-    choices: list[Iterator[tuple[int, int]]] = [iter(left)]
-    steps = 0
-    while choices and len(found) < limit and steps < 20_000:
-        shape = next(choices[-1], None)
-        if shape is None:
-            choices.pop()
-            if path:
-                left[path.pop()] += 1
-        elif left[shape]:
-            steps += 1
-            left[shape] -= 1
-            path.append(shape)
-            choices.append(iter(by_inputs.get(shape[0], [])))
-            if len(path) == len(layers):
-                named: dict[tuple[int, int], list[Layer]] = {}
-                for layer in reversed(layers):
-                    named.setdefault(layer.shape, []).append(layer)
-                found.append(tuple(named[each].pop() for each in path))
-    return found
-
-
-def _shapes(layers: Sequence[Layer]) -> str:
-    return ", ".join(f"{layer.name} {layer.shape[0]}×{layer.shape[1]}" for layer in layers)

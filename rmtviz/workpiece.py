@@ -10,14 +10,18 @@ from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
 from rmtviz.cuts import PruningPlan
 from rmtviz.datasets import Dataset, Samples
-from rmtviz.evaluation import Evaluation, Paired
+from rmtviz.evaluation import Evaluation, Latency, Paired
 from rmtviz.factors import Calibration, Factors
 from rmtviz.networks import Choice, Runner, Transparent
 from rmtviz.rules import Off
+from rmtviz.tradeoff import SLOW
 from rmtviz.whitening import Moments
 
 CALIBRATED = 5_000
-"""The number of samples on which the directions of outputs are found."""
+"""The number of samples on which the directions of outputs are found.
+
+Where layers are applied at many places of each, `SLOW` samples are enough.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Workpiece:
         selection = data.split("selection", foreign=foreign)
         training = data.split("train") if len(data.train_labels) else selection
         found = analysis or analyze(checkpoint)
-        return cls(checkpoint, found, choice, training.first(CALIBRATED), selection)
+        count = SLOW if choice(checkpoint).places else CALIBRATED
+        return cls(checkpoint, found, choice, training.first(count), selection)
 
     @functools.cached_property
     def network(self) -> Runner:
@@ -160,6 +165,11 @@ class Workpiece:
             for network in (self.network, self.choice(self.cut(plan)))
         )
         return Report(before, after, evaluation.compare(before, after, samples.labels))
+
+    def latencies(self, plans: Mapping[str, PruningPlan], batch: int) -> Mapping[str, Latency]:
+        """Return how long a batch takes the whole network ("whole") and each plan's, in turns."""
+        cut = {name: self.choice(self.cut(plan)) for name, plan in plans.items()}
+        return evaluation.latencies({"whole": self.network, **cut}, self.selection.images, batch)
 
     def _known(self, plan: PruningPlan) -> Mapping[str, Factors]:
         how = plan.calibration

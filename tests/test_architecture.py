@@ -18,14 +18,15 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors knobs tokens site parallel",
     "marchenko_pastur checkpoint entries sparse",
-    "tracy_widom blas spectrum spiked screenot factors kinds pairs layers operators graphs formats",
+    "tracy_widom blas spectrum spiked screenot factors heads kinds pairs chains layers operators "
+    "graphs formats folders",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
     "costs cuts pruning schedules",
     "datasets networks",
     "evaluation",
-    "whitening tradeoff ablation ranking workpiece frontier budget",
+    "whitening tradeoff ablation ranking workpiece frontier budget live",
     "training finetuning lab loops trial verdict lessons",
     "figures",
     "report",
@@ -58,7 +59,7 @@ HEAVY = {
     "plotly": ("rmtviz.figures", "rmtviz.report"),
     "torch": (
         *("rmtviz.networks", "rmtviz.evaluation", "rmtviz.training"),
-        *("rmtviz.finetuning", "rmtviz.loops"),
+        *("rmtviz.finetuning", "rmtviz.live", "rmtviz.loops"),
     ),
 }
 """Who may import a heavy library."""

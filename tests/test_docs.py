@@ -141,3 +141,8 @@ def test_blocks_and_commands_are_found():
     assert (found[0].line, found[0].code) == (2, "x = 1")
     assert list(commands(text)) == [["rmtviz", "analyze", "m", "--json"]]
     assert tree(text) == ["rmtviz/", "rmtviz/ui/", "rmtviz/ui/a.py", "app.py"]
+
+
+def test_no_two_decisions_have_one_number():
+    numbers = [file.name[:4] for file in sorted((ROOT / "docs" / "decisions").glob("0*.md"))]
+    assert numbers == [f"{i:04}" for i in range(1, len(numbers) + 1)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rmtviz.cli.given import as_operators, copied, declared, frozen, labelled, told
+from rmtviz.cli.given import as_operators, copied, declared, frozen, headed, labelled, told
 from rmtviz.cli.learning import train
 from rmtviz.cli.show import as_text, cut_table, progress, reading, table
 from rmtviz.cli.tradeoff import tradeoff
@@ -53,6 +53,7 @@ main.add_command(train)
 @click.option("--each", is_flag=True, help=say("cli.each"))
 @click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
+@click.option("--heads", default=None, help=say("cli.heads"))
 @click.option("--operator", default=None, help=say("cli.operator"))
 @click.option("--cache", is_flag=True, help=say("cli.cache"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json"))
@@ -64,6 +65,7 @@ def analyze(
     each: bool,
     copy: str | None,
     kinds: tuple[str, ...],
+    heads: str | None,
     operator: str | None,
     cache: bool,
     as_json: bool,
@@ -73,7 +75,7 @@ def analyze(
     from rmtviz.fits import METHODS
 
     chosen = knobs.make(METHODS, method, parse(options, [method])[method])
-    checkpoint = told(copied(formats.read(model), copy), kinds)
+    checkpoint = headed(told(copied(formats.read(model), copy), kinds), heads)
     with progress(say("cli.progress")) as tick:
         result = analysis.analyze(
             checkpoint,
@@ -101,6 +103,7 @@ def analyze(
 @click.option("--rank", "ranks", multiple=True, help=say("cli.rank"))
 @click.option("--copy", "copy", default=None, help=say("cli.copy"))
 @click.option("--kind", "kinds", multiple=True, help=say("cli.kind"))
+@click.option("--heads", default=None, help=say("cli.heads"))
 @click.option("--form", default="auto", show_default=True, help=say("cli.form"))
 @click.option("--include-last", is_flag=True, help=say("cli.include_last"))
 @click.option("--factored", default=None, help=say("cli.factored"))
@@ -118,6 +121,7 @@ def prune(
     ranks: tuple[str, ...],
     copy: str | None,
     kinds: tuple[str, ...],
+    heads: str | None,
     form: str,
     include_last: bool,
     factored: str | None,
@@ -128,7 +132,7 @@ def prune(
     as_json: bool,
 ) -> None:
     """Write the pruned network and print what was done."""
-    from rmtviz import analysis, decomposition, formats, knobs, layers, pruning
+    from rmtviz import analysis, decomposition, folders, formats, knobs, layers, pruning
     from rmtviz.fits import METHODS
     from rmtviz.rules import RULES
 
@@ -137,11 +141,11 @@ def prune(
     knob_words = parse(options, names)
     chosen = knobs.make(METHODS, names[0], knob_words[names[0]])
     chosen_rule = knobs.make(RULES, names[1], knob_words[names[1]])
-    checkpoint = declared(told(copied(formats.read(model), copy), kinds), factored)
+    checkpoint = declared(headed(told(copied(formats.read(model), copy), kinds), heads), factored)
     pairs = layers.suspected_pairs(checkpoint)
     if pairs and "factored" not in checkpoint.about:  # the file written would seem to know
         raise CannotRun("perhaps_factored", names=",".join(pairs))
-    kind = format_of(output)
+    kind = "" if model.is_dir() and not output.suffix else format_of(output)
     with progress(say("cli.progress")) as tick:
         spectra = decomposition.decompose(checkpoint, tick, equalise=careful or method == "dyson")
         result = analysis.fit(spectra, chosen, checkpoint)
@@ -174,8 +178,13 @@ def prune(
             for when, size in (("before", before), ("after", after))
         },
     }
-    save(formats.write(pruned, kind), output)  # last: the model itself may be written over
+    if kind:
+        save(formats.write(pruned, kind), output)  # last: the model itself may be written over
+    else:
+        record["files"] = list(folders.write(pruned, model, output))
     click.echo(as_text(record) if as_json else cut_table(plan, before, after, output))
+    if folders.LOADER in record.get("files", ()) and not as_json:
+        click.echo(say("cli.loader", output=output))
 
 
 @main.command(help=say("cli.evaluate"))

@@ -1,5 +1,6 @@
 """What words on the command line say of a file: kinds, pairs, data, and how the network runs."""
 
+import dataclasses
 import importlib.util
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,27 @@ def copied(checkpoint: Any, word: str | None) -> Any:
     return checkpoint.taking(
         names[0] if len(names) == 1 and word not in checkpoint.copies else word
     )
+
+
+def headed(checkpoint: Any, word: str | None) -> Any:
+    """Return the checkpoint with each head looked at alone: "12", "32:8" or "config".
+
+    Raises:
+        BadOption: not of that form, or nothing is known from a config.
+    """
+    if word is None:
+        return checkpoint
+    from rmtviz.heads import Heads
+
+    known = Heads.of(checkpoint.about.get("heads"))
+    count, _, shared = word.partition(":")
+    if word != "config" and count.isdecimal() and (shared or count).isdecimal():
+        known = Heads.of({"count": int(count), "shared": int(shared or count)})
+    elif word != "config":
+        known = None
+    if known is None:
+        raise BadOption("heads_form", option=word)
+    return checkpoint.with_about(heads=dataclasses.asdict(known) | {"each": True})
 
 
 def told(checkpoint: Any, words: Sequence[str]) -> Any:

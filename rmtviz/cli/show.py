@@ -118,9 +118,10 @@ def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
 
 def reading(record: dict[str, Any]) -> str:
     """Return what an evaluation found, in one or two lines."""
+    text = record["unit"] == "characters"  # of which many are too rare ever to be predicted
     values = record | {"unit": say(f"unit.{record['unit']}")}
-    line = say("cli.read_text" if record["unit"] == "characters" else "cli.read", **values)
-    never = ", ".join(map(str, record["never_predicted"]))
+    line = say("cli.read_text" if text else "cli.read", **values)
+    never = "" if text else ", ".join(map(str, record["never_predicted"]))
     return f"{line}\n{say('cli.never', classes=never)}" if never else line
 
 

@@ -11,7 +11,7 @@ executes anything, and none allocates on a header's word.
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rmtviz import graphs
@@ -34,6 +34,7 @@ from rmtviz.formats.onnx import ONNX
 from rmtviz.formats.pt2 import PT2
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
+from rmtviz.heads import Heads
 
 __all__ = ["FORMATS", "READ", "Format", "Limits", "offered", "read", "together", "write"]
 
@@ -44,6 +45,9 @@ FORMATS: Mapping[str, Format] = {
     "onnx": ONNX,
 }
 """The formats that are read and written."""
+
+SETTINGS = "config.json"
+"""The file of a network's settings beside its weights: it tells the number of heads."""
 
 REBUILT = (_quantised.dequantised, _parametrised.recombined)
 """What makes weights of tensors that are not the weights themselves, in this order."""
@@ -72,7 +76,8 @@ def read(
     if not isinstance(source, bytes):
         path = Path(source)
         if _shards.is_folder(path):
-            return together({it.name: it for it in _shards.of_folder(path)}, limits, apart=apart)
+            held = [*_shards.of_folder(path), *path.glob(SETTINGS)]
+            return together({it.name: it for it in held}, limits, apart=apart)
         if path.name.endswith(".index.json"):
             return together({it.name: it for it in _shards.beside(path)}, limits, apart=apart)
     file = Source.of(source, name)
@@ -90,7 +95,8 @@ def together(
 ) -> Checkpoint:
     """Return the checkpoint in several files, by name: the shards of one, with their index or not.
 
-    `apart` is as in `read`. Other JSON files among them (a network's settings) are passed over.
+    `apart` is as in `read`. Of other JSON files a network's settings tell its
+    number of heads, and the others are passed over.
 
     Raises:
         FileRefused: as `read`; a shard is missing, or two hold a tensor of one name.
@@ -103,7 +109,10 @@ def together(
     weights = {name: it for name, it in files.items() if not name.endswith(".json")}
     given = (weights or files).items()
     parts = [read(origin, name, limits, apart=apart) for name, origin in given]
-    return parts[0] if len(parts) == 1 and not indices else _shards.join(parts, indices)
+    whole = parts[0] if len(parts) == 1 and not indices else _shards.join(parts, indices)
+    settings = _shards.settings(Source.of(files[SETTINGS], SETTINGS)) if SETTINGS in files else {}
+    heads = Heads.of_settings(settings)
+    return whole.with_about(heads=asdict(heads)) if heads else whole
 
 
 def offered(checkpoint: Checkpoint) -> tuple[str, ...]:

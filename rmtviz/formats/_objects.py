@@ -213,13 +213,22 @@ def _parts(value: object) -> Mapping[str, object] | None:
         return {str(number): part for number, part in enumerate(value)}
     if not isinstance(value, Made):
         return None
-    if value.pairs:
-        return _named(value.pairs)
+    if pairs := value.pairs or _written(value):
+        return _named(pairs)
     state = _state(value)
     if state is None:
         held = value.items or (value.state if isinstance(value.state, list | tuple) else None)
         return _parts(held or value.args)
     return _module(state) if {"_parameters", "_modules"} <= state.keys() else _named(state)
+
+
+def _written(value: Made) -> dict[object, object]:
+    """Return the pairs of an ordered dict as Python 2 writes it: as a list, with the call."""
+    match value:
+        case Made(name="collections.OrderedDict", args=[[*items]]):
+            pairs = [item for item in items if isinstance(item, list | tuple) and len(item) == 2]
+            return {key: part for key, part in pairs if isinstance(key, str)}
+    return {}
 
 
 def _state(value: Made) -> dict[object, object] | None:

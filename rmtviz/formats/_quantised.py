@@ -29,6 +29,9 @@ ZEROS = ("{0}_zero_point", "{0}.zero_point", "{1}.zero_point")
 PACKED = ("qweight", "qzeros", "weight_packed")
 """Last parts of names of codes of fewer than eight bits, as GPTQ, AWQ and others have them."""
 
+BESIDE = ("scales", "weight_scale")
+"""What stands beside such codes."""
+
 BLOCK = 128
 """The side of a block where the tensor's side is no multiple of the number of blocks."""
 
@@ -41,7 +44,7 @@ def dequantised(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[Skipped, ...
     made = dict(tensors)
     left: list[Skipped] = []
     for name, codes in tensors.items():
-        if name.rpartition(".")[2] in PACKED or f"{name}.absmax" in tensors:
+        if _packed(name, tensors) or f"{name}.absmax" in tensors:
             del made[name]
             left.append(Skipped(name, codes.shape, codes.dtype.name, "codes"))
         elif _coded(codes):
@@ -55,6 +58,13 @@ def dequantised(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[Skipped, ...
                     it = made.pop(each, tensors[each])
                     left.append(Skipped(each, it.shape, it.dtype.name, "scale", name))
     return made, tuple(left)
+
+
+def _packed(name: str, tensors: Tensors) -> bool:
+    """Return whether a tensor holds several codes in a number, as its name and its scales say."""
+    last = name.rpartition(".")[2]
+    stem = name.removesuffix(last)
+    return last in PACKED and any(f"{stem}{scales}" in tensors for scales in BESIDE)
 
 
 def blocks(scales: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:

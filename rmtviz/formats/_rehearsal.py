@@ -7,6 +7,7 @@ done, the same bytes are read once more here. The limits on memory and processor
 of POSIX; on other systems the limit on time is kept, by stopping the child.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -65,7 +66,8 @@ def confine(limits: Limits) -> None:
         return
     for kind, most in ((resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_CPU, limits.seconds)):
         top = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (most if top < 0 else min(most, top), top))
+        with contextlib.suppress(ValueError, OSError):  # macOS takes no limit on memory
+            resource.setrlimit(kind, (most if top < 0 else min(most, top), top))
 
 
 def told(refusal: RmtvizError | None) -> str:

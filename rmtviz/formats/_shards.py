@@ -7,6 +7,7 @@ lies. Only files that were given are read; a path in an index is never followed.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import FileRefused
@@ -14,7 +15,19 @@ from rmtviz.formats.base import Source, short
 
 _INDEX = ".index.json"
 _LARGEST = 100_000_000
-_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".pt2", ".npz")
+_LARGEST_SETTINGS = 1_000_000
+_ENDINGS = (
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".onnx",
+    ".pt2",
+    ".npz",
+    ".keras",
+    ".h5",
+    ".gguf",
+)
 """Endings of files of weights, those that are taken first before the others."""
 
 
@@ -75,6 +88,17 @@ def weight_map(source: Source) -> Mapping[str, str]:
     if not isinstance(listed, dict) or not all(isinstance(v, str) for v in listed.values()):
         raise source.refuse("is_json")
     return {name: _name(source.name, file) for name, file in listed.items()}
+
+
+def settings(source: Source) -> Mapping[str, Any]:
+    """Return a network's settings; none where the file is large or says nothing."""
+    if source.length > _LARGEST_SETTINGS:
+        return {}
+    try:
+        found = json.loads(bytes(source.read(0, source.length)))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def join(

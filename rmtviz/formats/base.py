@@ -5,6 +5,7 @@ size of the file, and makes a `Place` for each tensor; nothing is allocated on a
 Loading, when somebody asks for a tensor, reads that place and no more.
 """
 
+import functools
 import math
 import os
 import stat
@@ -58,9 +59,9 @@ class Limits:
     take `memory` bytes and `seconds`. Each can be set: RMTVIZ_LIMIT_TENSORS=1000.
     """
 
-    header_bytes: int = 100_000_000
+    header_bytes: int = 25_000_000
     tensors: int = 100_000
-    steps: int = 5_000_000
+    steps: int = 1_000_000
     depth: int = 100
     sides: int = 64
     elements: int = LARGEST
@@ -352,6 +353,7 @@ def little(tensor: Tensor) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
+@functools.lru_cache(maxsize=1024)
 def short(text: str, width: int = 60) -> str:
     """Return text from a file fit for a sentence: one printable line, no longer than `width`."""
     line = " ".join(text[: 4 * width].split())

@@ -6,9 +6,10 @@ for. Codes are never shown as if they were weights. A file of plain numbers need
 """
 
 import json
+import math
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from rmtviz.formats.base import (
     short,
     whole,
 )
+from rmtviz.formats.pickles import stream
 
 _SIGN = b"GGUF"
 _EMBEDDING = re.compile(r"(^|[._])(token|position|type)_(embd|types)\.weight$|token_types\.weight$")
@@ -52,6 +54,9 @@ _SCALARS: Mapping[int, str] = {
 
 _TEXT, _ARRAY = 8, 9
 
+_Listed = tuple[str, tuple[int, ...], int, int]
+"""A tensor's name, shape, the number of its type, and its place among the tensors' bytes."""
+
 Order = Literal["<", ">"]
 """Little-endian or big-endian, as numpy and `struct` write it."""
 
@@ -73,8 +78,12 @@ class Rounded:
 
     @property
     def effort(self) -> int:
-        """The bytes that loading makes."""
-        return self.codes.effort + int(np.prod(self.shape)) * 4
+        """The bytes that loading makes, the numbers at half.
+
+        A code of two bits becomes a float of 32, more than `Limits.growth`; but layers are
+        loaded one after the other, and what is made does not stay.
+        """
+        return self.codes.effort + math.prod(self.shape) * 2
 
 
 class _Cursor:
@@ -84,16 +93,23 @@ class _Cursor:
         self.source = source
         self.order = order
         self.limits = limits
-        self.at = 0
+        self.steps = 0
+        self.stream = stream(source)
+
+    @property
+    def at(self) -> int:
+        """The number of bytes before this place."""
+        return self.stream.tell()
 
     def bytes(self, count: int) -> bytes:
         """Take so many bytes."""
         if self.at + count > self.limits.header_bytes:
             size, limit = self.at + count, self.limits.header_bytes
             raise self.source.refuse("limit_header", size=size, limit=limit)
-        taken = self.source.read(self.at, count)
-        self.at += count
-        return bytes(taken)
+        taken = self.stream.read(count)
+        if len(taken) < count:
+            raise self.source.refuse("file_cut", length=self.source.length)
+        return taken
 
     def number(self, code: str) -> Any:
         """Take one number of a type of `struct`."""
@@ -115,9 +131,10 @@ class _Cursor:
         inner, count = self.number("I"), self.number("Q")
         if inner in _SCALARS:
             self.bytes(count * struct.calcsize(self.order + _SCALARS[inner]))
-        elif count > min(self.limits.steps, self.source.length):
-            raise self.source.refuse("limit_steps", limit=self.limits.steps)
         else:
+            self.steps += count
+            if self.steps > self.limits.steps:
+                raise self.source.refuse("limit_steps", limit=self.limits.steps)
             for _ in range(count):
                 self.note(inner, depth + 1)
         return None
@@ -132,43 +149,49 @@ def read(source: Source, limits: Limits) -> Contents | None:
     """
     if source.head(4) != _SIGN or source.length < 24:
         return None
-    version = bytes(source.read(4, 4))
-    cursor = _Cursor(source, ">" if version[:2] == b"\0\0" else "<", limits)
-    cursor.at = 4
+    cursor = _Cursor(source, ">" if source.head(6)[4:] == b"\0\0" else "<", limits)
+    notes, listed = _header(cursor, limits)
+    step = notes.get("general.alignment", 32)
+    if type(step) is not int or not 0 < step <= 2**20:
+        raise source.refuse("gguf_damaged")
+    start = -(-cursor.at // step) * step
+    found: dict[str, Tensor | Skipped] = {}
+    for name, shape, code, offset in listed:
+        for own, it in _tensors(source, cursor.order, name, shape, code, start + offset, limits):
+            if own in found:
+                raise source.refuse("name_twice", name=short(own))
+            if len(found) >= limits.tensors:
+                raise source.refuse("limit_tensors", limit=limits.tensors)
+            found[own] = it
+    tree = {name: it for name, it in found.items() if isinstance(it, Tensor)}
+    left_out = tuple(it for it in found.values() if isinstance(it, Skipped))
+    return Contents(tree, _metadata(notes, tree), left_out)
+
+
+def _header(cursor: _Cursor, limits: Limits) -> tuple[Mapping[str, object], list[_Listed]]:
+    """Take a file's notes by key, and its list of tensors."""
+    cursor.bytes(len(_SIGN))
     if cursor.number("I") not in (2, 3):
-        raise source.refuse("gguf_version")
+        raise cursor.source.refuse("gguf_version")
     tensors, notes = cursor.number("Q"), cursor.number("Q")
     if tensors > limits.tensors or notes > limits.tensors:
-        raise source.refuse("limit_tensors", limit=limits.tensors)
+        raise cursor.source.refuse("limit_tensors", limit=limits.tensors)
     told: dict[str, object] = {}
     for _ in range(notes):
         key = cursor.text()
         told[key] = cursor.note(cursor.number("I"))
-    listed = [_listed(cursor, limits) for _ in range(tensors)]
-    step = told.get("general.alignment", 32)
-    if type(step) is not int or not 0 < step <= 2**20:
-        raise source.refuse("gguf_damaged")
-    start = -(-cursor.at // step) * step
-    tree: dict[str, Tensor] = {}
-    left_out: list[Skipped] = []
-    for name, shape, code, offset in listed:
-        for own, it in _tensors(source, cursor.order, name, shape, code, start + offset, limits):
-            if own in tree:
-                raise source.refuse("name_twice", name=short(own))
-            if isinstance(it, Tensor):
-                tree[own] = it
-            else:
-                left_out.append(it)
-            if len(tree) > limits.tensors:
-                raise source.refuse("limit_tensors", limit=limits.tensors)
+    return told, [_listed(cursor, limits) for _ in range(tensors)]
+
+
+def _metadata(notes: Mapping[str, object], names: Iterable[str]) -> Mapping[str, str]:
+    """Return what a file says of itself in general, and which tensors are tables of tokens."""
     about = {
         key: whole(value)
-        for key, value in told.items()
+        for key, value in notes.items()
         if key.startswith("general.") and isinstance(value, str) and len(value) < 1000
     }
-    others = {name: "embedding" for name in tree if _EMBEDDING.search(name)}
-    record = {"rmtviz": json.dumps({"others": others})} if others else {}
-    return Contents(tree, {**about, **record}, tuple(left_out))
+    others = {name: "embedding" for name in names if _EMBEDDING.search(name)}
+    return {**about, **({"rmtviz": json.dumps({"others": others})} if others else {})}
 
 
 def library() -> Any:
@@ -184,7 +207,7 @@ def library() -> Any:
     return gguf
 
 
-def _listed(cursor: _Cursor, limits: Limits) -> tuple[str, tuple[int, ...], int, int]:
+def _listed(cursor: _Cursor, limits: Limits) -> _Listed:
     """Take name, shape, type and place of one tensor; the format has the last side first."""
     name, sides = cursor.text(), cursor.number("I")
     if sides > limits.sides:

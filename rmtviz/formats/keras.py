@@ -65,7 +65,11 @@ class Swapped:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A tensor as PyTorch has it; `kind` is a key of `kinds.SINGLE`, `groups` of a convolution."""
+    """A tensor as PyTorch has it, and what it is.
+
+    `kind` is a key of `kinds.SINGLE`, `groups` the number of a convolution's, `other` the
+    reason why it is no layer.
+    """
 
     tensor: Tensor
     kind: str | None = None
@@ -84,42 +88,62 @@ def read(source: Source, limits: Limits) -> Contents | None:
     """Return what a Keras or HDF5 file holds; see `Format`."""
     if not is_keras(source, limits):
         return None
-    blob: Blob = source
-    if entries := zips.entries(source, limits):
-        entry = entries[_INSIDE]
-        most = limits.growth * source.length + limits.spare
-        if entry.length > most:
-            raise source.refuse("limit_growth", size=entry.length, length=source.length, limit=most)
-        blob = (
-            Source.of(bytes(entry.read(0, entry.length)), source.name) if entry.deflated else entry
-        )
-    found, names = _hdf5.datasets(source, blob, limits)
-    tensors = {path: item for path, item in found.items() if isinstance(item, Tensor)}
-    left_out = [item for item in found.values() if isinstance(item, Skipped)]
-    aside: dict[str, Node] = {}
-    layers: dict[Path, dict[str, Tensor]] = {}
-    for path, tensor in tensors.items():
-        if path[0] in _OPTIMIZER:
-            aside[".".join(path[1:])] = tensor
-        else:
-            layers.setdefault(path[:-1], {})[path[-1].removesuffix(":0")] = tensor
+    held, names = _hdf5.datasets(source, _inside(source, limits), limits)
+    layers, optimizer = _grouped(held)
     labels = _labels(layers, names)
-    tree: dict[str, Node] = {}
-    record: dict[str, dict[str, object]] = {"kinds": {}, "groups": {}, "others": {}}
+    found: dict[str, Found] = {}
     for path, variables in layers.items():
-        named = _numbered(path, variables) if path[-1:] == ("vars",) else variables
-        for own, it in _turned(path, labels[path], named).items():
+        for own, it in _turned(path, labels[path], _numbered(path, variables)).items():
             name = f"{labels[path]}.{own}".removeprefix(".")
-            if name in tree:
+            if name in found:
                 raise source.refuse("name_twice", name=short(name))
-            tree[name] = it.tensor
-            told = {"kinds": it.kind, "groups": it.groups if it.groups > 1 else None}
-            for key, value in {**told, "others": it.other}.items():
-                if value is not None:
-                    record[key][name] = value
+            found[name] = it
+    tree: dict[str, Node] = {name: it.tensor for name, it in found.items()}
+    if optimizer:
+        tree["optimizer"] = optimizer
+    left_out = tuple(item for item in held.values() if isinstance(item, Skipped))
+    return Contents(tree, _metadata(found), left_out)
+
+
+def _inside(source: Source, limits: Limits) -> Blob:
+    """Return the bytes of the HDF5 file: the source itself, or what a `.keras` archive holds."""
+    entries = zips.entries(source, limits)
+    if entries is None:
+        return source
+    entry = entries[_INSIDE]
+    most = limits.growth * source.length + limits.spare
+    if entry.length > most:
+        raise source.refuse("limit_growth", size=entry.length, length=source.length, limit=most)
+    if not entry.deflated:
+        return entry
+    return Source.of(bytes(entry.read(0, entry.length)), source.name)
+
+
+def _grouped(
+    held: Mapping[Path, Tensor | Skipped],
+) -> tuple[dict[Path, dict[str, Tensor]], dict[str, Node]]:
+    """Return the variables of each layer by their own names, and those of the optimiser."""
+    layers: dict[Path, dict[str, Tensor]] = {}
+    optimizer: dict[str, Node] = {}
+    for path, item in held.items():
+        if isinstance(item, Skipped):
+            continue
+        if path[0] in _OPTIMIZER:
+            optimizer[".".join(path[1:])] = item
+        else:
+            layers.setdefault(path[:-1], {})[path[-1].removesuffix(":0")] = item
+    return layers, optimizer
+
+
+def _metadata(found: Mapping[str, Found]) -> Mapping[str, str]:
+    """Return what is known of the tensors, as our own record."""
+    record = {
+        "kinds": {name: it.kind for name, it in found.items() if it.kind},
+        "groups": {name: it.groups for name, it in found.items() if it.groups > 1},
+        "others": {name: it.other for name, it in found.items() if it.other},
+    }
     about = {key: value for key, value in record.items() if value}
-    metadata = {"rmtviz": json.dumps(about)} if about else {}
-    return Contents({**tree, **({"optimizer": aside} if aside else {})}, metadata, tuple(left_out))
+    return {"rmtviz": json.dumps(about)} if about else {}
 
 
 def _labels(layers: Mapping[Path, object], names: Mapping[Path, str]) -> Mapping[Path, str]:
@@ -144,12 +168,12 @@ def _parts(path: Path, names: Mapping[Path, str]) -> list[str]:
 
 
 def _numbered(path: Path, variables: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Return numbered variables under the names that they have in the layer."""
+    """Return variables that Keras 3 numbers under the names that they have in the layer."""
+    if path[-1:] != ("vars",) or not all(key.isdecimal() for key in variables):
+        return variables
     tensors = [variables[key] for key in sorted(variables, key=lambda key: (len(key), key))]
     names = _names(path, [tensor.shape for tensor in tensors])
-    if not all(key.isdecimal() for key in variables) or len(names) < len(tensors):
-        return variables
-    return dict(zip(names, tensors, strict=False))
+    return dict(zip(names, tensors, strict=False)) if len(names) >= len(tensors) else variables
 
 
 def _names(path: Path, shapes: Sequence[tuple[int, ...]]) -> Sequence[str]:

@@ -22,11 +22,14 @@ from rmtviz.formats._objects import Objects
 from rmtviz.formats.base import RECORD, Contents, Format, Limits, Source, flat, little, short
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
+_JOBLIB = re.compile(rb"\x80[\x02-\x05].*joblib\.numpy_pickle", re.DOTALL)
 
 
 def read(source: Source, limits: Limits) -> Contents | None:
     """Return what a PyTorch file holds; see `Format`."""
-    head = source.head(16)
+    head = source.head(4096)
+    if _JOBLIB.match(head):  # its arrays stand between the opcodes, where no pickle has them
+        return None
     if _PICKLE.match(head):
         return _pickled(source, limits, head[2:].startswith(_legacy.START))
     return _torchzip.read(source, limits)

@@ -1,35 +1,21 @@
-"""Plain convolutional networks from nothing but their weights, where their shapes allow it.
+"""How a plain convolutional network runs, which its weights leave open: found on images.
 
-Convolutions one after the other, each perhaps with a batch norm, an activation, and a pooling
-of 2 × 2 or a stride of 2; then linear layers on all that is left, or on its mean over the
-places. Which of them shrink the picture, the weights do not say; but the first linear layer
-says how much is left. `layouts` lists all that fit an image's size, and `detect` takes the one
-that reads the selection images best, or asks where two read them alike.
+Of all layouts that fit, `detect` takes the one that reads the selection images best, with the
+activation and the scaling of the inputs; or it asks, where two layouts read them alike.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
-
-from rmtviz import layers
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
-from rmtviz.errors import BadOption, CannotRun
-from rmtviz.layers import Layer
+from rmtviz.errors import CannotRun
 from rmtviz.networks._choosing import SLACK, TIE, best, losses, recorded, score, surely
-from rmtviz.networks._inputs import multiplied
-from rmtviz.networks._layout import Layout, possible
-from rmtviz.networks._weights import all_used, linear, parameter, weights
-from rmtviz.networks.base import ACTIVATIONS, HOLDERS, INPUTS, Choice, fits, one_thread, same
+from rmtviz.networks._convolutions import CNN, ImageNetwork, form, layouts
+from rmtviz.networks.base import ACTIVATIONS, INPUTS
 
-BATCH = 500
-"""Images that go through a network at once."""
+__all__ = ["CNN", "detect", "layouts"]
 
 ROUNDS = ((32, 6, 16), (128, 3, 8), (400, 3, 4), (1_000, 3, 4))
 """Images that the choices are tried on, how many layouts go on to the next round, and with how
@@ -37,176 +23,6 @@ many activations and scalings of the inputs each."""
 
 MOST = 64
 """More layouts that fit than these are not tried: somebody must say which it is."""
-
-POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
-"""What pools 2 × 2 places, by the word in a layout."""
-
-NORM = ("weight", "bias", "running_mean", "running_var")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageNetwork:
-    """A convolutional network in float32: a `Runner`. A grey level x enters as (x − centre)/scale.
-
-    `image` is the form (channels, height, width) of a picture.
-    """
-
-    layers: tuple[Layer, ...]
-    activation: str
-    inputs: str
-    centre: float
-    scale: float
-    image: tuple[int, int, int]
-    outputs: int
-    places: Mapping[str, int]
-    origin: tuple[Checkpoint, Choice]
-    stages: nn.Sequential = field(repr=False)
-
-    @property
-    def width(self) -> int:
-        """The numbers in one picture."""
-        return math.prod(self.image)
-
-    def check(self, dataset: Dataset) -> None:
-        """Refuse a dataset whose images or classes are not the network's.
-
-        Raises:
-            DataRefused: names both numbers.
-        """
-        fits(self, dataset)
-
-    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the outputs (N, classes) for images (N, pixels), channel by channel.
-
-        Raises:
-            DataRefused: the images have another number of pixels.
-        """
-        same("data_pixels", "images", images.shape[1], self.width)
-        with one_thread(), torch.inference_mode():
-            parts = [self.stages(batch).numpy() for batch in self._entered(images)]
-        return np.concatenate(parts)
-
-    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
-        """Yield what the matrix of layer number `index` multiplies (N · places, columns)."""
-        stages = list(self.stages)
-        place = [i for i, stage in enumerate(stages) if isinstance(stage, HOLDERS)][index]
-        before = nn.Sequential(*stages[:place])
-        for batch in self._entered(images):
-            with one_thread(), torch.inference_mode():
-                yield multiplied(stages[place], before(batch)).numpy()
-
-    def enter(self, images: torch.Tensor) -> torch.Tensor:
-        """Return grey levels (N, pixels) as pictures (N, channels, height, width) that enter."""
-        entered = (images.to(torch.float32) - self.centre) / self.scale
-        return entered.view(-1, *self.image)
-
-    def _entered(self, images: NDArray[Any]) -> Iterator[torch.Tensor]:
-        for start in range(0, max(1, len(images)), BATCH):
-            yield self.enter(torch.tensor(images[start : start + BATCH]))
-
-
-@dataclass(frozen=True, slots=True)
-class CNN:
-    """Convolutions, then linear layers, dense or factored, with one activation between them.
-
-    `activation`, `inputs`, `mean`, `std` and `top` are `MLP`'s; `layout` is in the words of
-    `Layout`; `image` the form (channels, height, width) of a picture.
-    """
-
-    layout: str
-    activation: str = "relu"
-    inputs: str = "unit"
-    image: tuple[int, int, int] = (1, 28, 28)
-    mean: float = 0.1307
-    std: float = 0.3081
-    top: float = 255.0
-
-    def __post_init__(self) -> None:
-        for name, table in ((self.activation, ACTIVATIONS), (self.inputs, INPUTS)):
-            if name not in table:
-                raise BadOption("unknown_name", name=name, known=", ".join(table))
-        Layout.of(self.layout)
-
-    def record(self) -> dict[str, Any]:
-        """Return what a checkpoint's record says under "network": how it runs."""
-        own = {"activation": self.activation, "inputs": self.inputs, "layout": self.layout}
-        return {"name": "cnn", **own}
-
-    def __call__(self, checkpoint: Checkpoint) -> ImageNetwork:
-        """Return the network of these weights.
-
-        Raises:
-            CannotRun: a tensor that would not be used, weights that are not finite, or shapes
-                that do not follow each other in this layout.
-        """
-        convolutions, linears = _split(checkpoint)
-        norms = _norms(checkpoint, convolutions)
-        used = [f"{stem}.{part}" for stem in norms if stem for part in NORM]
-        all_used(checkpoint, [*convolutions, *linears], used)
-        layout = Layout.of(self.layout)
-        if len(layout.steps) != len(convolutions):
-            raise CannotRun("layout_count", layout=self.layout, count=len(convolutions))
-        kernels = [_window(checkpoint, each) for each in convolutions]
-        sides = layout.sides(kernels, self.image[1:])
-        if sides is None or not _follows(checkpoint, self.image, layout, convolutions, linears):
-            raise CannotRun("layout_size", layout=self.layout, image=_form(self.image))
-        stages: list[nn.Module] = []
-        for each, norm, step, kernel in zip(
-            convolutions, norms, layout.steps, kernels, strict=True
-        ):
-            stages.append(_convolution(checkpoint, each, step.margins(kernel), step.stride))
-            stages += [_norm(checkpoint, norm)] if norm else []
-            stages.append(ACTIVATIONS[self.activation]())
-            stages += [POOLINGS[step.shrink](2)] if step.shrink in POOLINGS else []
-        last = any(each.kind.endswith("outputs_last") for each in convolutions)
-        stages.append(_Head(layout.head, last))
-        for each in linears:
-            stages += [linear(checkpoint, each), ACTIVATIONS[self.activation]()]
-        centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
-        return ImageNetwork(
-            (*convolutions, *linears),
-            self.activation,
-            self.inputs,
-            centre,
-            scale,
-            self.image,
-            linears[-1].shape[0],
-            {x.name: math.prod(side) for x, side in zip(convolutions, sides, strict=False)},
-            (checkpoint, self),
-            nn.Sequential(*stages[:-1]).requires_grad_(False).eval(),
-        )
-
-
-class _Head(nn.Module):
-    """From pictures to vectors: all numbers in torch's order or in Keras's, or their means."""
-
-    def __init__(self, head: str, channels_last: bool) -> None:
-        super().__init__()
-        self.head, self.channels_last = head, channels_last
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        if self.head == "mean":
-            return pictures.mean(dim=(2, 3))
-        return (pictures.permute(0, 2, 3, 1) if self.channels_last else pictures).flatten(1)
-
-
-def layouts(checkpoint: Checkpoint, image: tuple[int, int, int]) -> tuple[str, ...]:
-    """Return all layouts with which the weights fit images of this form, in words.
-
-    Raises:
-        CannotRun: it is no plain convolutional network.
-    """
-    convolutions, linears = _split(checkpoint)
-    kernels = [_window(checkpoint, each) for each in convolutions]
-    found: dict[tuple[Any, ...], str] = {}
-    for layout in possible(len(convolutions)):
-        if not _follows(checkpoint, image, layout, convolutions, linears):
-            continue
-        sides = layout.sides(kernels, image[1:])
-        steps = [(x.shrink, x.margins(k)) for x, k in zip(layout.steps, kernels, strict=True)]
-        head = "" if sides and sides[-1] == (1, 1) else layout.head
-        found.setdefault((*steps, head), str(layout))
-    return tuple(found.values())
 
 
 def detect(
@@ -234,10 +50,10 @@ def detect(
     forms = recorded(checkpoint, layout, "layout", layouts(checkpoint, image))
     if not 0 < len(forms) <= MOST:
         key = "layout_none" if not forms else "layout_many"
-        raise CannotRun(key, image=_form(image), count=len(forms))
+        raise CannotRun(key, image=form(image), count=len(forms))
     choices = [
-        CNN(form, word, way, image, dataset.mean, dataset.std, dataset.top)
-        for form in forms
+        CNN(words, word, way, image, dataset.mean, dataset.std, dataset.top)
+        for words in forms
         for word in recorded(checkpoint, activation, "activation", list(ACTIVATIONS))
         for way in recorded(checkpoint, inputs, "inputs", list(INPUTS))
     ]
@@ -302,104 +118,3 @@ def _scores(
         made[key] = network
         centre, scale = INPUTS[choice.inputs](choice.mean, choice.std, choice.top)
         yield choice, score(replace(network, centre=centre, scale=scale), samples)
-
-
-def _split(checkpoint: Checkpoint) -> tuple[list[Layer], list[Layer]]:
-    """Return the convolutions and the linear layers, each in the order in which they follow.
-
-    Raises:
-        CannotRun: layers of other kinds, or the channels do not follow each other.
-    """
-    found = layers.every(checkpoint)
-    convolutions = [each for each in found if each.rule.window]
-    linears = [each for each in found if not each.rule.window]
-    plain = all(
-        "transposed_" not in each.kind
-        and each.part is None
-        and all(len(checkpoint.tensors[name].shape) == 4 for name in each.tensors)
-        for each in convolutions
-    )
-    flat = all(each.part is None and each.rule.pairs for each in linears)
-    if not (plain and flat and convolutions and linears and len(convolutions) <= 8):
-        raise CannotRun("no_plain_cnn")
-    channels = [_inputs(checkpoint, each) for each in convolutions[1:]]
-    if channels != [each.shape[0] for each in convolutions[:-1]]:
-        raise CannotRun("no_plain_cnn")
-    return convolutions, list(layers.chain(linears))
-
-
-def _follows(
-    checkpoint: Checkpoint,
-    image: tuple[int, int, int],
-    layout: Layout,
-    convolutions: Sequence[Layer],
-    linears: Sequence[Layer],
-) -> bool:
-    """Return whether an image in this layout ends as what the first linear layer takes."""
-    kernels = [_window(checkpoint, each) for each in convolutions]
-    if len(layout.steps) != len(kernels) or _inputs(checkpoint, convolutions[0]) != image[0]:
-        return False
-    sides = layout.sides(kernels, image[1:])
-    if sides is None:
-        return False
-    places = math.prod(sides[-1]) if layout.head == "flatten" else 1
-    return bool(convolutions[-1].shape[0] * places == linears[0].shape[1])
-
-
-def _inputs(checkpoint: Checkpoint, layer: Layer) -> int:
-    return layer.rule.moved(checkpoint.tensors[layer.tensors[0]].shape)[1]
-
-
-def _window(checkpoint: Checkpoint, layer: Layer) -> tuple[int, int]:
-    height, width = layer.rule.moved(checkpoint.tensors[layer.tensors[0]].shape)[2:]
-    return height, width
-
-
-def _convolution(
-    checkpoint: Checkpoint, layer: Layer, padding: tuple[int, ...], stride: int
-) -> nn.Module:
-    """Return a convolution as a module, or for a factored one a Sequential of two."""
-    stages: list[nn.Conv2d] = []
-    for name, matrix in zip(layer.tensors, weights(checkpoint, layer), strict=True):
-        shape = layer.rule.moved(checkpoint.tensors[name].shape)
-        first = not stages
-        made = nn.Conv2d(
-            shape[1],
-            shape[0],
-            (shape[2], shape[3]),
-            stride=stride if first else 1,
-            padding=(padding[0], padding[1]) if first else 0,
-            bias=False,
-            device="meta",
-        )
-        made.weight = parameter(name, matrix.reshape(shape))
-        stages.append(made)
-    if (bias := layers.bias(checkpoint, layer)) is not None:
-        stages[-1].bias = parameter(bias, checkpoint[bias])
-    return nn.Sequential(*stages) if layer.factored else stages[0]
-
-
-def _norms(checkpoint: Checkpoint, convolutions: Sequence[Layer]) -> list[str]:
-    """Return the name of each convolution's batch norm: all have one of their width, or none.
-
-    "" stands for none; norms that do not fit are left over, and refused as unused.
-    """
-    end = ".running_var"
-    stems = sorted((x.removesuffix(end) for x in checkpoint if x.endswith(end)), key=layers.natural)
-    whole = all(f"{stem}.{part}" in checkpoint for stem in stems for part in NORM)
-    widths = [checkpoint.tensors[f"{stem}{end}"].shape for stem in stems]
-    fit = whole and widths == [(each.shape[0],) for each in convolutions]
-    return stems if fit else [""] * len(convolutions)
-
-
-def _norm(checkpoint: Checkpoint, stem: str) -> nn.BatchNorm2d:
-    """Return a batch norm as a module, with torch's usual ε of 1e-5."""
-    held = {part: parameter(f"{stem}.{part}", checkpoint[f"{stem}.{part}"]) for part in NORM}
-    made = nn.BatchNorm2d(len(held["weight"]))
-    made.weight, made.bias = held["weight"], held["bias"]
-    made.running_mean, made.running_var = held["running_mean"].data, held["running_var"].data
-    return made
-
-
-def _form(image: tuple[int, ...]) -> str:
-    return "×".join(map(str, image))

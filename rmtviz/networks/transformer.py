@@ -19,7 +19,8 @@ number for each distance. Shapes say all: C and H are the sides of a distance em
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,6 +149,18 @@ class TextNetwork:
                 tokens = torch.tensor(images[start : start + BATCH].astype(np.int64))
                 parts.append(self.module(tokens).flatten(0, 1).numpy())
         return np.concatenate(parts)
+
+    def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what layer number `index` is given (N · places, columns), in batches."""
+        module = deepcopy(self.module)  # two that ask at once must not hear each other
+        heard: list[torch.Tensor] = []
+        part = module.get_submodule(self.layers[index].name)
+        part.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+        for start in range(0, len(images), BATCH):
+            tokens = torch.tensor(images[start : start + BATCH].astype(np.int64))
+            with one_thread(), torch.inference_mode():
+                module(tokens)
+            yield heard.pop().flatten(0, 1).numpy()
 
 
 @dataclass(frozen=True, slots=True)

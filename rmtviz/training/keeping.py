@@ -7,11 +7,23 @@ from typing import Any
 from rmtviz import formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import BadOption
-from rmtviz.training.recipe import SHARED, Training
+from rmtviz.training.recipe import Training
 from rmtviz.training.state import State, nothing
 
 STATE = "state.safetensors"
 """The file of a run's folder that says how far the run is, with the optimiser's moments."""
+
+FIXED = (
+    "dataset",
+    "widths",
+    "activation",
+    "inputs",
+    "logits",
+    "label_noise",
+    "train_samples",
+    "seed",
+)
+"""What a run that branches off another has in common with it."""
 
 
 def save(folder: Path, state: State, recipe: Training, rows: list[dict[str, Any]]) -> None:
@@ -41,28 +53,30 @@ def restore(
     return State(epoch, weights, moments, about["since"]), kept
 
 
-def branch(origin: Path, folder: Path, recipe: Training, epoch: int) -> None:
-    """Make a folder from which `train` resumes: the epochs of another run up to this one.
+def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
+    """Make a folder from which `train(recipe, target, resume=True)` goes on after an epoch.
 
-    The run there goes on with another recipe, from that epoch's network; its optimiser
-    remembers nothing yet. The recipes agree in all that is in `SHARED`.
+    The epochs up to that one are those of the run in `source`, which stays as it is. The
+    recipe may differ in all but what those epochs were made and judged by (`FIXED`); the
+    optimiser begins anew, since only a run's last state keeps what it remembers.
 
     Raises:
-        BadOption: there is no such epoch, none is left to train, or the recipes do not agree.
-        FileRefused: a file is broken.
+        BadOption: the run has no such epoch, or the recipe is of another network or data.
+        FileRefused: a file of the run is broken.
     """
-    about = formats.read(origin / STATE).about
+    about = formats.read(source / STATE).about
     rows = [row for row in about["rows"] if row["epoch"] <= epoch]
-    if not rows or rows[-1]["epoch"] != epoch or epoch >= recipe.epochs:
-        raise BadOption("branch_epoch", epoch=epoch, epochs=recipe.epochs)
-    was, now = about["trained"], recipe.record()
-    if differ := [name for name in SHARED if was[name] != now[name]]:
-        raise BadOption("branch_recipe", names=", ".join(differ))
-    clear(folder)
+    if not rows or rows[-1]["epoch"] != epoch:
+        raise BadOption("branch_epoch", epoch=epoch, last=about["rows"][-1]["epoch"])
+    old, new = about["trained"], recipe.record()
+    if different := [name for name in FIXED if old[name] != new[name]]:
+        raise BadOption("branch_recipe", names=", ".join(different))
+    clear(target)
     for row in rows:
-        _replace(_weights(folder, row["epoch"]), _weights(origin, row["epoch"]).read_bytes())
-    weights = formats.read(_weights(folder, epoch))
-    save(folder, State(epoch, weights, nothing(weights, recipe), since=epoch), recipe, rows)
+        content = _weights(source, row["epoch"]).read_bytes()
+        _replace(_weights(target, row["epoch"]), content)
+    weights = formats.read(_weights(target, epoch))
+    save(target, State(epoch, weights, nothing(weights, recipe), since=epoch), recipe, rows)
 
 
 def clear(folder: Path) -> None:

@@ -30,12 +30,6 @@ MOMENTS: Mapping[str, tuple[str, ...]] = {
 TABLES: Mapping[str, Mapping[str, type]] = {"schedule": SCHEDULES, "rule": RULES}
 """The fields of a recipe that are choices, and where they are listed."""
 
-SHARED = (
-    *("dataset", "label_noise", "train_samples", "seed"),
-    *("widths", "activation", "inputs", "logits"),
-)
-"""What a run shares with one that branches off from it: the data, and the network's form."""
-
 EDGE = BulkShare()
 """What stays where nothing else is said: the values above the noise edge."""
 

@@ -5,7 +5,8 @@ import streamlit as st
 from rmtviz import figures, formats, pruning, report, verdict
 from rmtviz.analysis import Analysis
 from rmtviz.evaluation import Evaluation, Paired
-from rmtviz.pruning import PruningPlan, Size
+from rmtviz.pruning import LayerCut, PruningPlan, Size
+from rmtviz.rules import RULES, Rule
 from rmtviz.trial import Trial
 from rmtviz.ui import models, plans, running, session, widgets
 from rmtviz.ui.library import Model
@@ -27,8 +28,20 @@ def steps(digest: str) -> None:
         icon=":material/restart_alt:",
         on_click=plans.reset,
         args=(digest,),
-        disabled=not plans.ranks(digest),
+        disabled=not plans.ranks(digest) and plans.adopted(digest) is None,
     )
+
+
+def adopted(plan: PruningPlan) -> Rule:
+    """Say that a plan was adopted whole; return the rule that stands behind it."""
+    name = widgets.plain(plan.rule.partition("(")[0])
+    how = plan.calibration
+    with st.container(border=True, width="content"):
+        st.markdown(say("prune.adopted", rule=name))
+        if how:
+            st.caption(say("prune.adopted_data", samples=how.samples, split=how.split))
+    rule: Rule = widgets.standing(RULES, "rule")
+    return rule
 
 
 def weights_error(analysis: Analysis, layer: str, rank: int) -> None:
@@ -137,7 +150,7 @@ def table(analysis: Analysis, plan: PruningPlan) -> None:
                 "rank": f"{cut.rank_before} → {cut.rank_after}",
                 "kept": 100 * cut.parameters_after / cut.parameters_before,
                 "form": say(f"prune.form.{cut.form}"),
-                "error": 100 * pruning.error(analysis[cut.name], cut.rank_after),
+                "error": _weights_error(analysis, plan, cut),
                 "reason": say(f"reason.{cut.reason}"),
             }
             for cut in plan.cuts
@@ -168,6 +181,13 @@ def table(analysis: Analysis, plan: PruningPlan) -> None:
     )
 
 
+def _weights_error(analysis: Analysis, plan: PruningPlan, cut: LayerCut) -> float | None:
+    """Return the percentage of a layer's norm that goes; cut by data it is not worked out."""
+    if plan.calibration and cut.form != "whole":
+        return None
+    return 100 * pruning.error(analysis[cut.name], cut.rank_after)
+
+
 def slider(analysis: Analysis, plan: PruningPlan, layer: str) -> None:
     """Draw the slider of a layer's rank; moving it makes the rank the visitor's own."""
     st.session_state["rank"] = plan[layer].rank_after
@@ -187,14 +207,15 @@ def slider(analysis: Analysis, plan: PruningPlan, layer: str) -> None:
     )
 
 
-def curve(run: Running, analysis: Analysis, layer: str, rank: int) -> None:
+def curve(run: Running, analysis: Analysis, layer: str, plan: PruningPlan) -> None:
     """Draw accuracy against the layer's rank, and say the three zones in words."""
+    rank = plan[layer].rank_after
     if guessing := verdict.of_guessing(running.whole(run)):
         st.info(guessing, icon=":material/casino:")
         weights_error(analysis, layer, rank)
         return
     with st.spinner(say("prune.curve_wait")):
-        drawn = running.curve(run, layer)
+        drawn = running.curve(run, layer, how=plan.calibration)
     spikes = analysis[layer].spikes
     widgets.chart(
         figures.tradeoff(drawn, rank, spikes, session.mode()),
@@ -280,6 +301,9 @@ def take_away(
         index=names.index(usual),
         format_func=lambda name: say(f"prune.format_name.{name}"),
     )
+    if model.checkpoint.format in formats.READ.keys() - formats.FORMATS.keys():
+        title = formats.READ[model.checkpoint.format].title
+        st.caption(say("prune.format_only_read", title=title))
     stem = model.spectra.model.source.rpartition(".")[0] or model.spectra.model.source
     st.download_button(
         say("prune.download"),

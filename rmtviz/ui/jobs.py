@@ -65,7 +65,7 @@ class Registry:
         from rmtviz import training
 
         run = Run(*self._place("run", recipe))
-        training.branch(origin.folder, run.folder, recipe, epoch)
+        training.branch(origin.folder, epoch, recipe, run.folder)
         run.begin()
         run.note(origin=origin.token, epoch=epoch)
         self._start(run)

@@ -125,6 +125,7 @@ def how_it_runs(run: Running) -> None:
     if isinstance(run.choice, networks.Transformer):
         with st.popover(say("prune.runs_text"), icon=":material/memory:"):
             st.markdown(say("prune.runs_text_help"))
+            st.caption(data.entering(run))
         return
     tables: dict[str, Mapping[str, object]] = {"inputs": networks.INPUTS}
     inputs = say(f"prune.inputs.{run.choice.inputs}")

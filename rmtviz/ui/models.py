@@ -81,14 +81,14 @@ def source(model: Model) -> str:
 def _plan(model: Model) -> str:
     """Return the plan in three words: what it would store."""
     rule, method = widgets.standing(RULES, "rule"), widgets.standing(METHODS, "method")
-    own = plans.ranks(model.digest)
+    own, whole = plans.ranks(model.digest), plans.adopted(model.digest)
 
     def share() -> float:
-        cuts = plans.standing(model.analysed(method), rule).cuts
+        cuts = plans.current(model.analysed(method), rule).cuts
         saved = sum(cut.parameters_before - cut.parameters_after for cut in cuts)
         return 1 - saved / (model.spectra.model.parameters or 1)
 
-    stored = model.memo(("stored", method, rule, tuple(sorted(own.items()))), share)
+    stored = model.memo(("stored", method, rule, tuple(sorted(own.items())), whole), share)
     return say("app.plan_none") if stored == 1 else say("app.plan", stored=stored)
 
 

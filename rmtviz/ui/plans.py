@@ -1,7 +1,7 @@
-"""The visitor's plan for the current model: the rule's, with ranks of their own; and undo.
+"""The visitor's plan for the current model: the rule's with ranks of their own, or a whole one.
 
-The rule and its knobs live in their widgets, the ranks of one's own here, by digest. Each
-change is a step that can be taken back.
+The rule and its knobs live in their widgets, the ranks of one's own and a plan that was adopted
+whole here, by digest. Each change is a step that can be taken back.
 """
 
 from typing import Any
@@ -13,15 +13,34 @@ from rmtviz.analysis import Analysis
 from rmtviz.pruning import PruningPlan
 from rmtviz.rules import Off, Rule
 
+Step = tuple[dict[str, Any], dict[str, int], PruningPlan | None]
+
 STEPS = 50
 """So many steps can be taken back."""
 
 
 def plan(analysis: Analysis, rule: Rule) -> PruningPlan:
     """Return the plan as it stands, and remember it as a step that can be taken back."""
-    made = standing(analysis, rule)
+    made = current(analysis, rule)
     _remember(analysis.digest)
     return made
+
+
+def current(analysis: Analysis, rule: Rule) -> PruningPlan:
+    """Return the plan: the one that was adopted whole, else the rule's with own ranks."""
+    return adopted(analysis.digest) or standing(analysis, rule)
+
+
+def adopted(digest: str) -> PruningPlan | None:
+    """Return the plan that was adopted whole, if any."""
+    kept: PruningPlan | None = st.session_state.get("own_plans", {}).get(digest)
+    return kept
+
+
+def adopt(digest: str, plan: PruningPlan | None) -> None:
+    """Adopt a plan whole, in place of the rule and all own ranks, or give it up."""
+    others = {key: x for key, x in st.session_state.get("own_plans", {}).items() if key != digest}
+    st.session_state["own_plans"] = others | ({digest: plan} if plan else {})
 
 
 def standing(analysis: Analysis, rule: Rule) -> PruningPlan:
@@ -46,7 +65,8 @@ def ranks(digest: str) -> dict[str, int]:
 
 
 def set_rank(digest: str, layer: str, rank: int | None) -> None:
-    """Set a rank of one's own, or give the layer back to the rule."""
+    """Set a rank of one's own, or give the layer back to the rule; a whole plan is given up."""
+    adopt(digest, None)
     mine = ranks(digest)
     mine.pop(layer, None)
     if rank is not None:
@@ -56,6 +76,7 @@ def set_rank(digest: str, layer: str, rank: int | None) -> None:
 
 def reset(digest: str) -> None:
     """Give all layers back to the rule."""
+    adopt(digest, None)
     st.session_state["own_ranks"] = {**st.session_state.get("own_ranks", {}), digest: {}}
 
 
@@ -69,21 +90,22 @@ def undo(digest: str) -> None:
     steps = _steps(digest)
     if len(steps) > 1:
         steps.pop()
-        widgets, mine = steps[-1]
+        widgets, mine, whole = steps[-1]
+        adopt(digest, whole)
         st.session_state.update(widgets)
         st.session_state["own_ranks"] = {**st.session_state.get("own_ranks", {}), digest: mine}
 
 
 def _remember(digest: str) -> None:
-    step = (_widgets(), ranks(digest))
+    step = (_widgets(), ranks(digest), adopted(digest))
     steps = _steps(digest)
     if not steps or steps[-1] != step:
         steps.append(step)
         del steps[:-STEPS]
 
 
-def _steps(digest: str) -> list[tuple[dict[str, Any], dict[str, int]]]:
-    kept: dict[str, list[tuple[dict[str, Any], dict[str, int]]]]
+def _steps(digest: str) -> list[Step]:
+    kept: dict[str, list[Step]]
     kept = st.session_state.setdefault("plan_steps", {})
     return kept.setdefault(digest, [])
 

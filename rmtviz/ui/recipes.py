@@ -225,9 +225,9 @@ def take(recipe: "Training") -> None:
 
 def branched(origin: "Training", settings: "Training") -> "Training":
     """Return the settings with what a branch keeps of its origin."""
-    from rmtviz.training import SHARED
+    from rmtviz.training import FIXED
 
-    return dataclasses.replace(settings, **{name: getattr(origin, name) for name in SHARED})
+    return dataclasses.replace(settings, **{name: getattr(origin, name) for name in FIXED})
 
 
 def title(recipe: "Training") -> str:

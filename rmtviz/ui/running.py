@@ -1,19 +1,23 @@
 """Calls behind the pages that run networks, each computed once and kept with its model."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rmtviz import ablation, evaluation, networks, pruning, tradeoff, trial
+from rmtviz import ablation, evaluation, networks, pruning, tradeoff, trial, whitening
 from rmtviz.ablation import Ablation
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, Paired
+from rmtviz.factors import Calibration
+from rmtviz.fits import BEMA, Method
 from rmtviz.networks import Choice, Network, Runner
 from rmtviz.pruning import Factors, PruningPlan, Size
 from rmtviz.tradeoff import Curve
 from rmtviz.trial import Trial
 from rmtviz.ui.library import Model
+from rmtviz.workpiece import Workpiece
 
 SUPPLIED = 1_000
 """So many samples are used where each is looked at often, or labels do not fit."""
@@ -91,7 +95,7 @@ def pruned(run: Running, plan: PruningPlan) -> Evaluation:
     return run.model.memo(
         ("pruned", run.key, plan),
         lambda: evaluation.evaluate(
-            run.choice(checkpoint(run.model, plan)), run.samples("selection")
+            run.choice(checkpoint(run.model, plan, run)), run.samples("selection")
         ),
     )
 
@@ -105,9 +109,15 @@ def sizes(model: Model, plan: PruningPlan, run: Running | None = None) -> tuple[
     """Return what the model stores and computes before and after a plan."""
     places = run.network.places if run else {}
     key = run.key if run else None
-    before = model.memo(("size", key), lambda: Size.of(model.checkpoint, places))
-    after = model.memo(("size", key, plan), lambda: Size.of(checkpoint(model, plan), places))
+    before = whole_size(model, run)
+    after = model.memo(("size", key, plan), lambda: Size.of(checkpoint(model, plan, run), places))
     return before, after
+
+
+def whole_size(model: Model, run: Running | None = None) -> Size:
+    """Return what the model stores and computes as it is."""
+    places, key = (run.network.places, run.key) if run else ({}, None)
+    return model.memo(("size", key), lambda: Size.of(model.checkpoint, places))
 
 
 def moved(
@@ -150,10 +160,16 @@ def without(run: Running, layer: str, count: int) -> tuple[Ablation, ...]:
     return run.model.memo(("without", run.key, layer, count), make)
 
 
-def curve(run: Running, layer: str, others: PruningPlan | None = None) -> Curve:
+def curve(
+    run: Running,
+    layer: str,
+    others: PruningPlan | None = None,
+    how: Calibration | None = None,
+) -> Curve:
     """Return the layer's accuracy against rank on the selection images.
 
-    The other layers are as they are, or as a plan has them in which this layer is whole.
+    The other layers are as they are, or as a plan has them in which this layer is whole; the
+    layer is cut in its singular directions, or in those of its outputs.
     """
 
     def make() -> Curve:
@@ -161,10 +177,10 @@ def curve(run: Running, layer: str, others: PruningPlan | None = None) -> Curve:
         if others is not None and any(cut.form != "whole" for cut in others.cuts):
             network = run.choice(checkpoint(run.model, others))
         names = [item.name for item in network.layers]
-        parts = factors(run.model, layer)
+        parts = _by_data(run, layer, how) if how else factors(run.model, layer)
         return tradeoff.curve(network, names.index(layer), parts, run.samples("selection"))
 
-    return run.model.memo(("curve", run.key, layer, others), make)
+    return run.model.memo(("curve", run.key, layer, others, how), make)
 
 
 def tested(run: Running, plan: PruningPlan) -> Trial:
@@ -172,7 +188,7 @@ def tested(run: Running, plan: PruningPlan) -> Trial:
     return run.model.memo(
         ("tested", run.key, plan),
         lambda: trial.run(
-            run.model.checkpoint, plan, run.choice, run.samples("test"), _cut(run.model, plan)
+            run.model.checkpoint, plan, run.choice, run.samples("test"), _cut(run.model, plan, run)
         ),
     )
 
@@ -187,16 +203,42 @@ def factors(model: Model, layer: str) -> Factors:
     return model.memo(("factors", layer), make)
 
 
-def checkpoint(model: Model, plan: PruningPlan) -> Checkpoint:
-    """Return the pruned checkpoint."""
-    return pruning.apply(model.checkpoint, plan, _cut(model, plan))
+def checkpoint(model: Model, plan: PruningPlan, run: Running | None = None) -> Checkpoint:
+    """Return the pruned checkpoint.
+
+    Raises:
+        PlanRefused: the plan was made by data, and the network does not run on them.
+    """
+    return pruning.apply(model.checkpoint, plan, _cut(model, plan, run))
 
 
 def recorded(model: Model, plan: PruningPlan, run: Running | None) -> Checkpoint:
     """Return the pruned checkpoint with how the whole network runs in its record."""
-    pruned = checkpoint(model, plan)
+    pruned = checkpoint(model, plan, run)
     return pruned.with_about(network=run.choice.record()) if run else pruned
 
 
-def _cut(model: Model, plan: PruningPlan) -> dict[str, Factors]:
-    return {cut.name: factors(model, cut.name) for cut in plan.cuts if cut.form != "whole"}
+def piece(run: Running, method: Method | None = None) -> Workpiece:
+    """Return the network as something to be cut, with the samples that say how."""
+    fitted = method or BEMA()
+
+    def make() -> Workpiece:
+        model = run.model
+        analysis = model.analysed(fitted)
+        return Workpiece.of(model.checkpoint, run.choice, run.dataset, run.foreign, analysis)
+
+    return run.model.memo(("piece", run.key, fitted), make)
+
+
+def _cut(model: Model, plan: PruningPlan, run: Running | None) -> Mapping[str, Factors]:
+    if plan.calibration is None or run is None:
+        return {cut.name: factors(model, cut.name) for cut in plan.cuts if cut.form != "whole"}
+    return model.memo(
+        ("whitened", run.key, plan),
+        lambda: whitening.factors(model.checkpoint, plan, run.choice, piece(run).calibration),
+    )
+
+
+def _by_data(run: Running, layer: str, how: Calibration) -> Factors:
+    """Return a layer's factors in the directions of its outputs, none before it cut."""
+    return piece(run).factors(layer, replace(how, sequential=False))

@@ -19,6 +19,7 @@ PAGES = {
     "home": ":material/home:",
     "explore": ":material/query_stats:",
     "prune": ":material/content_cut:",
+    "studio": ":material/balance:",
     "train": ":material/model_training:",
     "learn": ":material/school:",
 }

@@ -16,7 +16,8 @@ import safetensors.numpy
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from rmtviz.ui import exploring, jobs
+from rmtviz.ui import exploring, jobs, trading
+from rmtviz.ui.study import Watch
 from rmtviz.words import catalogue, say
 
 ROOT = Path(__file__).parents[2]
@@ -140,12 +141,15 @@ def _plain(value: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs go to a folder of this test, and none outlives it."""
+    """Runs go to a folder of this test, and none outlives it; nor does what is looked at."""
     monkeypatch.setenv("RMTVIZ_HOME", str(tmp_path))
     monkeypatch.setattr(exploring, "PATIENCE", PATIENCE)  # no page goes on without its numbers
     (tmp_path / "runs").mkdir()
     jobs.registry.cache_clear()
+    looking = Watch()
+    monkeypatch.setattr(trading, "watch", lambda: looking)
     yield
+    looking.leave()
     for run in list(jobs.registry()._jobs.values()):
         run.stop()
         while not run.snapshot.over:

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from rmtviz import graphs
@@ -25,9 +26,28 @@ def network(*widths: int) -> bytes:
     return safetensors.numpy.save(arrays)
 
 
-def graph(inputs: int, hidden: int, outputs: int) -> bytes:
-    """An ONNX file of two random linear layers."""
-    held = {"a": RNG.normal(size=(inputs, hidden)), "b": RNG.normal(size=(hidden, outputs))}
+def learnt(name: str, hidden: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two layers (inputs × hidden, hidden × classes) that read a dataset: random ones, fitted."""
+    dataset = DATASETS[name]()()
+    first = RNG.normal(size=(dataset.pixels, hidden)) / np.sqrt(dataset.pixels)
+    held = np.maximum(dataset.train_images[:5_000] / dataset.top @ first, 0)
+    wanted = np.eye(dataset.outputs)[dataset.train_labels[:5_000]]
+    return first, np.linalg.lstsq(held, wanted)[0]
+
+
+def reading(name: str, hidden: int) -> bytes:
+    """A file of two layers that read a dataset."""
+    first, second = learnt(name, hidden)
+    arrays = {"0.weight": first.T, "2.weight": second.T}
+    return safetensors.numpy.save(
+        {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    )
+
+
+def graph(a: np.ndarray, b: np.ndarray) -> bytes:
+    """An ONNX file of two linear layers, inputs first."""
+    held = {"a": a, "b": b}
+    inputs, outputs = len(a), b.shape[1]
     node, value = helper.make_node, helper.make_tensor_value_info
     made = helper.make_graph(
         [node("MatMul", ["x", "a"], ["h"]), node("Relu", ["h"], ["r"]),
@@ -56,7 +76,7 @@ def give(visitor, name: str, content: bytes) -> None:
 
 
 def accuracy(visitor) -> list[str]:
-    return [name for name in visitor.metrics if "selection images" in name]
+    return [name for name in visitor.metrics if name.startswith("Accuracy on")]
 
 
 @pytest.fixture
@@ -65,11 +85,22 @@ def prune(visit):
 
 
 def test_the_data_that_fit_are_found(prune):
-    prune.upload("small.safetensors", network(64, 40, 10))
-    assert accuracy(prune) == [say("prune.accuracy", samples=298)]
+    prune.upload("small.safetensors", reading("digits", 100))
+    assert accuracy(prune) == [say("prune.accuracy", samples=298, unit="images")]
+    prune.choose("rule", "off")
+    assert float(prune.metrics[accuracy(prune)[0]].rstrip("%")) > 80
     prune.choose("run_inputs", "unit")
     assert say("prune.data_enter", samples=298, form="8 × 8", centre=0, scale=16) in prune.words
-    assert say("prune.test_help_foreign", samples=299, selection=298) in prune.words
+    assert say("prune.test_help_foreign", samples=299, selection=298, unit="images") in prune.words
+
+
+def test_a_network_that_reads_none_of_the_data_is_not_judged_by_them(prune):
+    prune.upload("strange.safetensors", network(64, 40, 10))
+    assert accuracy(prune) == []
+    assert say("error.data_unread.do") in prune.words
+    assert say("prune.output_error", samples=1_000) in prune.metrics
+    prune.choose("data", "digits")
+    assert accuracy(prune) == [say("prune.accuracy", samples=298, unit="images")]
 
 
 def test_other_data_may_be_chosen(prune, monkeypatch):
@@ -80,7 +111,7 @@ def test_other_data_may_be_chosen(prune, monkeypatch):
     assert say("error.data_pixels.what", wanted=784, dataset="digits", given=64) in prune.words
     assert say("prune.unknown_help") in prune.words
     prune.choose("data", None)
-    assert accuracy(prune) == [say("prune.accuracy", samples=5_000)]
+    assert accuracy(prune) == [say("prune.accuracy", samples=5_000, unit="images")]
 
 
 def test_without_data_the_page_says_how_far_the_outputs_move(prune):
@@ -95,19 +126,19 @@ def test_without_data_the_page_says_how_far_the_outputs_move(prune):
     give(prune, "mine.npz", samples(17, 3))  # of its length, but of other classes
     assert prune.metrics[say("prune.output_error_own", samples=60)] == "0.0%"
     give(prune, "mine.npz", samples(17, 5))
-    assert accuracy(prune) == [say("prune.accuracy", samples=30)]
+    assert accuracy(prune) == [say("prune.accuracy", samples=30, unit="samples")]
 
 
 def test_data_that_cannot_be_read_are_refused_in_a_sentence(prune):
     give(prune, "notes.txt", b"no labels here")
     assert say("error.data_column.what", source="notes.txt") in prune.words.replace("\\", "")
-    assert accuracy(prune) == [say("prune.accuracy", samples=5_000)]
+    assert accuracy(prune) == [say("prune.accuracy", samples=5_000, unit="images")]
 
 
 def test_a_graph_runs_as_it_is(visit):
-    model = session.library().add(graphs.load(graph(784, 40, 10), "net.onnx"))
+    model = session.library().add(graphs.load(graph(*learnt("mnist", 200)), "net.onnx"))
     prune = visit("prune", model=model.key)
-    assert accuracy(prune) == [say("prune.accuracy", samples=5_000)]
+    assert accuracy(prune) == [say("prune.accuracy", samples=5_000, unit="images")]
     (popover,) = [x for x in prune.at.selectbox if x.key == "run_inputs"]
     assert popover.options[0] == say("prune.auto")
     assert not [x for x in prune.at.selectbox if x.key == "run_activation"]
@@ -122,4 +153,33 @@ def test_a_convolution_that_does_not_run_is_counted_at_one_place(prune):
     }
     prune.upload("conv.safetensors", safetensors.numpy.save(weights))
     assert say("error.no_plain_cnn.what") in prune.words
+    assert say("prune.unknown_still") in prune.words
+    assert say("prune.export_code") in [each.value for each in prune.at.code]
     assert say("prune.places") in prune.words
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_lines_that_export_a_program_work(tmp_path, monkeypatch, prune):
+    first, second = (torch.tensor(each.T, dtype=torch.float32) for each in learnt("mnist", 100))
+
+    class Program(torch.nn.Module):
+        """A network that its weights alone do not tell: its outputs are scaled."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Linear(784, 100, bias=False)
+            self.second = torch.nn.Linear(100, 10, bias=False)
+            self.scale = torch.nn.Parameter(torch.ones(10))
+            self.first.weight.data, self.second.weight.data = first, second
+
+        def forward(self, x):
+            return self.second(torch.relu(self.first(x))) * self.scale
+
+    torch.save(Program().state_dict(), tmp_path / "program.pt")
+    prune.upload("program.pt", (tmp_path / "program.pt").read_bytes())
+    assert say("error.unused_tensors.what", count=1, names="scale") in prune.words
+    (lines,) = [each.value for each in prune.at.code if "onnx" in each.value]
+    monkeypatch.chdir(tmp_path)
+    exec(lines, {"torch": torch, "model": Program(), "example": torch.zeros(1, 784)})
+    prune.upload("model.onnx", (tmp_path / "model.onnx").read_bytes())
+    assert accuracy(prune) == [say("prune.accuracy", samples=5_000, unit="images")]

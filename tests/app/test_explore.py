@@ -1,6 +1,7 @@
 """Explore: the verdict, the table, the picture and the formulas say what the analysis says."""
 
 import base64
+import threading
 
 import numpy as np
 import pytest
@@ -265,3 +266,23 @@ def test_quantiles_are_offered_where_there_is_a_law(visit):
     assert visitor.spectrum["picture"] == "quantiles"
     assert not visitor.spectrum["drags"]
     assert visitor.choose("layer", "4").spectrum["picture"] == "histogram"
+
+
+def test_the_page_does_not_wait_for_a_slow_accuracy(visit, packed, monkeypatch):
+    found, release = exploring._measured, threading.Event()
+
+    def slow(*given):
+        release.wait(60)
+        return found(*given)
+
+    monkeypatch.setattr(exploring, "PATIENCE", 0.01)
+    monkeypatch.setattr(exploring, "_measured", slow)
+    clean = sample("clean").checkpoint
+    visitor = visit().upload("slow.safetensors", packed({name: clean[name] for name in clean}))
+    assert visitor.spectrum["curve"] is None
+    assert visitor.spectrum["runs"]  # it is on its way
+    visitor.choose("layer", "2")
+    assert say("explore.verdict_head", layer="2") in visitor.words
+    release.set()
+    visitor.until(lambda: visitor.spectrum["curve"] is not None)
+    assert visitor.spectrum["curve"]["samples"] == 5_000

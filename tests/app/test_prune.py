@@ -17,7 +17,7 @@ from rmtviz.words import say
 WEIGHTS = [name for name, form in formats.FORMATS.items() if not form.graph]
 """The formats that hold any weights; a graph holds those that it was read with."""
 
-ACCURACY = say("prune.accuracy", samples=5_000)
+ACCURACY = say("prune.accuracy", samples=5_000, unit="images")
 PARAMETERS = say("prune.parameters")
 WHOLE = "535,818"
 
@@ -138,7 +138,7 @@ def test_a_trial_can_be_rolled_back(prune):
 
 
 def test_the_test_images_are_read_on_a_press_only(prune):
-    assert say("prune.test_help", samples=10_000) in prune.words
+    assert say("prune.test_help", samples=10_000, unit="images") in prune.words
     assert "test images:" not in prune.words
     prune.press("prune.test")
     plan, _, _ = expected(NoiseEdge())
@@ -159,9 +159,13 @@ def test_another_plan_is_not_tested_yet(prune):
     assert "95 % interval" in prune.words
 
 
-def test_a_network_from_elsewhere_is_tested_on_the_other_half(visit, network, packed):
-    prune = visit().upload("mine.safetensors", packed(network(784, 24, 10))).go("prune")
-    assert say("prune.test_help_foreign", samples=5_000, selection=5_000) in prune.words
+def test_a_network_from_elsewhere_is_tested_on_the_other_half(visit, packed):
+    clean = sample("clean").checkpoint
+    content = packed({name: clean[name] for name in clean})
+    prune = visit().upload("mine.safetensors", content).go("prune")
+    assert (
+        say("prune.test_help_foreign", samples=5_000, selection=5_000, unit="images") in prune.words
+    )
     prune.press("prune.test")
     assert "On 5,000 test images:" in prune.words
 
@@ -276,7 +280,7 @@ def test_ranks_of_layers_that_turn_out_to_be_one_are_let_go(visit, packed):
     assert cuts(prune)["fc.0"][1] == say("reason.chosen")
     prune.press("prune.pairs_one")
     assert set(cuts(prune)) == {"fc", "out"}
-    assert prune.metrics[ACCURACY]
+    assert prune.choose("data", "mnist").metrics[ACCURACY]
 
 
 def test_a_network_that_guesses_is_not_judged_by_its_guesses(visit):

@@ -11,6 +11,7 @@ from rmtviz.fits import BEMA
 from rmtviz.ui import session, widgets
 from rmtviz.ui.library import SAMPLES
 from rmtviz.words import say
+from tests.hostile.making import gguf_file, gguf_tensor, hdf5_file
 
 NAMES = {"safetensors": "mine.safetensors", "pytorch": "mine.pt", "npz": "mine.npz"}
 
@@ -94,6 +95,20 @@ def test_a_bad_file_gets_one_sentence_and_a_way_out(visit, bad, sentence, name: 
     assert not re.search(r"\b\w+(Error|Exception)\b", what + do)
     assert visitor.model == "noisy"
     assert visitor.run().errors == []
+
+
+@pytest.mark.parametrize("form", ["keras", "gguf"])
+def test_a_format_that_is_only_read_is_said_beforehand(visit, form: str):
+    noise = np.random.default_rng(0).standard_normal((30, 40)).astype(np.float32)
+    if form == "keras":
+        content = hdf5_file({"a/kernel": noise.T, "a/bias": np.zeros(30, np.float32)})
+    else:
+        content = gguf_file(noise.tobytes(), gguf_tensor("a.weight", (30, 40)))
+    visitor = visit().upload(f"mine.{form}", content)
+    assert visitor.errors == []
+    assert list(visitor.at.dataframe(key="layer_map").value["shape"]) == ["30 × 40"]
+    title = formats.READ[form].title
+    assert say("prune.format_only_read", title=title) in visitor.go("prune").words
 
 
 def test_after_a_bad_file_a_good_one_can_be_opened(visit, network, packed):

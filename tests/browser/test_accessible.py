@@ -10,6 +10,7 @@ SHOWN = {
     "home": "svg[aria-label]",
     "explore": ".stage svg",
     "prune": ".js-plotly-plot .main-svg",
+    "studio": ".panels svg text",
     "train": "[data-testid=stSlider]",
     "learn": ".stage svg .axes",
 }

@@ -1,8 +1,9 @@
 """Mutated files of every format: each ends in a checkpoint or in a typed refusal.
 
-`make fuzz` runs many and prints a line a format; `make test` runs 300 (`test_fuzz.py`). Most of the
-mutations keep to the structure of a file, so that many still parse: they change the numbers or a
-letter of a name, and put the checksums of an archive right.
+`make fuzz` runs many, prints a line a format and keeps what it finds in `corpus/`; `make test`
+runs 300 of each and reads the corpus (`test_fuzz.py`). Most of the mutations keep to the
+structure of a file, so that many still parse: they change the numbers or a letter of a name, and
+put the checksums of an archive right.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from rmtviz import formats
@@ -23,6 +25,9 @@ from rmtviz.errors import RmtvizError
 
 SECONDS = 10
 """No file may take longer."""
+
+CORPUS = Path(__file__).parent / "corpus"
+"""Where finds are kept."""
 
 _FORMS = ("<B", "<H", "<I", "<Q", ">I", ">Q")
 
@@ -158,9 +163,11 @@ def main(files: Mapping[str, bytes]) -> int:
             signal.alarm(SECONDS)
             try:
                 ends["read" if outcome(changed) == "read" else "refused"] += 1
-            except Exception as problem:  # a find: printed whole, to become a test
+            except Exception as problem:  # a find: kept, and so a test from now on
                 found += 1
-                print(f"FOUND {title}: {problem!r}\n{changed.hex()}")
+                kept = CORPUS / f"{title.replace(', ', '-')}-{zlib.crc32(changed):08x}"
+                kept.write_bytes(changed)
+                print(f"FOUND {title}: {problem!r}, kept as {kept}")
             finally:
                 signal.alarm(0)
             slowest = max(slowest, time.perf_counter() - start)

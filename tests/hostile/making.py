@@ -93,7 +93,7 @@ class Part:
 
 
 def archive(*parts: Part, comment: bytes = b"", count: int | None = None) -> bytes:
-    body, directory = b"", b""
+    body, directory = bytearray(), bytearray()
     for part in parts:
         stored = part.data if part.packed is None else part.packed
         method = (0 if part.packed is None else 8) if part.method is None else part.method
@@ -108,7 +108,7 @@ def archive(*parts: Part, comment: bytes = b"", count: int | None = None) -> byt
         directory += struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, *facts, *rest) + name + part.extra
     number = len(parts) if count is None else count
     end = (0, 0, number, number, len(directory), len(body), len(comment))
-    return body + directory + struct.pack("<4s4H2LH", b"PK\5\6", *end) + comment
+    return bytes(body + directory) + struct.pack("<4s4H2LH", b"PK\5\6", *end) + comment
 
 
 def deflated(data: bytes, *, end: bool = True) -> bytes:

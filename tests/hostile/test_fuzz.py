@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.hostile import fuzz
+from tests.hostile import fuzz, making
 from tests.hostile.making import SMALL
 
 
@@ -11,3 +11,12 @@ def test_mutated_files_are_read_or_refused(title):
     ends = fuzz.run(SMALL[title], 300, seed=7)
     assert "" not in ends
     assert 300 > ends["read"] >= 60, ends
+
+
+FINDS = sorted(path for path in fuzz.CORPUS.iterdir() if path.suffix != ".md")
+
+
+@pytest.mark.parametrize("path", FINDS, ids=lambda path: path.name)
+def test_finds_stay_mended(path):
+    with making.memory_below(16 * making.MEGABYTE):
+        assert fuzz.outcome(path.read_bytes())

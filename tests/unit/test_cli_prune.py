@@ -22,6 +22,7 @@ from rmtviz.formats import FORMATS
 from rmtviz.networks import MLP
 from rmtviz.pruning import FORMS, Size
 from rmtviz.rules import RULES, FixedRank, NoiseEdge
+from rmtviz.site import home
 from rmtviz.training import Training, train
 from rmtviz.verdict import of_plan
 from rmtviz.words import say
@@ -355,6 +356,17 @@ def test_evaluate_reads_the_split_that_is_named(model: Path) -> None:
     assert said("evaluate", model) == said("evaluate", model, "--split", "test")
 
 
+def test_evaluate_says_loss_and_perplexity_of_a_network_that_reads_text() -> None:
+    path = home() / "assets" / "models" / "language.safetensors"
+    found = said("evaluate", path, "--split", "selection")
+    assert (found["samples"], found["unit"]) == (4_992, "characters")
+    assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
+    lines = run("evaluate", path, "--split", "selection").stdout
+    assert "4,992 python-help characters (selection) guessed right" in lines
+    assert f"perplexity {found['perplexity']:.2f}" in lines
+    assert lines.count("\n") == 1
+
+
 def test_evaluate_runs_as_it_is_told(model: Path) -> None:
     told = said("evaluate", model, "--activation", "sigmoid", "--inputs", "raw")
     assert (told["activation"], told["inputs"]) == ("sigmoid", "raw")
@@ -362,7 +374,9 @@ def test_evaluate_runs_as_it_is_told(model: Path) -> None:
     assert said("evaluate", model, "--order", "0,2,4") == said("evaluate", model)
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["prune", "-o", "small.npz"]])
+@pytest.mark.parametrize(
+    "command", [["evaluate", "--dataset", "mnist"], ["prune", "-o", "small.npz"]]
+)
 def test_a_pair_that_nobody_named_is_asked_about(untold, tmp_path, monkeypatch, command) -> None:
     monkeypatch.chdir(tmp_path)
     assert_refused(run(*command, untold), "--factored a")
@@ -374,12 +388,12 @@ def test_a_pair_that_nobody_named_is_asked_about(untold, tmp_path, monkeypatch, 
 
 
 def test_the_answer_decides_how_a_pair_runs_and_stays_with_the_file(untold, tmp_path) -> None:
-    read = {}
+    read, data = {}, ("--dataset", "mnist")
     for answer, kinds in (("a", ["factored", "linear"]), ("none", ["linear"] * 3)):
         how = ("--factored", answer, "--activation", "relu", "--inputs", "unit")
-        read[answer] = said("evaluate", untold, *how)
+        read[answer] = said("evaluate", untold, *how, *data)
         output = tmp_path / f"{answer}.pt"
         said("prune", untold, "-o", output, "--rule", "off", *how)
         assert [layer.kind for layer in layers.find(formats.read(output))[0]] == kinds
-        assert said("evaluate", output) == read[answer]
+        assert said("evaluate", output, *data) == read[answer]
     assert read["a"]["loss"] != read["none"]["loss"]

@@ -1,6 +1,7 @@
 """Tuning after a cut: it starts at the cut, keeps the form, and the best epoch is the answer."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,24 @@ def test_a_step_is_adams(cut) -> None:
         module(torch.tensor(few.images).float() / 255), torch.tensor(few.labels)
     )
     torch.autograd.backward(loss)
+    gradient = module[0][0].weight.grad.numpy()
+    moved = after.checkpoint["0.0.weight"] - cut["0.0.weight"]
+    clear = np.abs(gradient) > 1e-5
+    assert clear.sum() > 100
+    assert moved[clear] == pytest.approx(-rate * np.sign(gradient[clear]), rel=0.05)
+
+
+def test_with_a_teacher_the_goals_are_its_answers(cut) -> None:
+    """A step against the gradient of heat² · KL of the softened answers, labels unseen."""
+    few, rate, heat = TRAIN.first(100), 1e-3, 4.0
+    teacher = MLP()(list(train(Training(widths=(20,), epochs=1, train_samples=500)))[-1].checkpoint)
+    recipe = Tuning(epochs=1, batch_size=100, learning_rate=rate, temperature=heat)
+    blind = replace(few, labels=np.zeros_like(few.labels))
+    _, after = finetuning.tune(recipe, cut, MLP(), blind, SELECTION, teacher)
+    module = MLP()(cut).module()
+    answers = nn.functional.log_softmax(module(torch.tensor(few.images).float() / 255) / heat, 1)
+    goals = nn.functional.softmax(torch.tensor(teacher.logits(few.images)) / heat, 1)
+    torch.autograd.backward(nn.functional.kl_div(answers, goals, reduction="batchmean"))
     gradient = module[0][0].weight.grad.numpy()
     moved = after.checkpoint["0.0.weight"] - cut["0.0.weight"]
     clear = np.abs(gradient) > 1e-5

@@ -10,6 +10,7 @@ from gguf import GGMLQuantizationType as Kind
 
 from rmtviz import formats, layers
 from rmtviz.errors import ExtraMissing
+from rmtviz.formats import Limits
 from tests.hostile.making import FOUR, gguf_file, gguf_note, gguf_tensor, gguf_text
 
 chance = np.random.default_rng(0)
@@ -48,6 +49,12 @@ def test_rounded_numbers_are_those_of_the_library(tmp_path, kind):
     assert found["w"].dtype == np.float32
     assert found.tensors["w"].shape == expected.shape
     assert np.array_equal(found["w"], expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", [Kind.Q2_K, Kind.IQ2_XXS, Kind.Q4_0], ids=lambda kind: kind.name)
+def test_no_kind_in_use_is_taken_for_a_bomb(tmp_path, kind):
+    content = written(tmp_path / "x.gguf", {"w": (codes(kind, blocks=16, rows=64), kind)})
+    assert len(formats.read(content, limits=Limits(spare=1))) == 1
 
 
 def test_plain_numbers_need_no_package(tmp_path, monkeypatch):

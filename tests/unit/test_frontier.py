@@ -123,6 +123,16 @@ def test_a_report_is_on_samples_that_nothing_was_chosen_on(piece) -> None:
     assert found.paired == expected
 
 
+def test_latencies_are_those_of_the_whole_and_the_cut_networks(piece, monkeypatch) -> None:
+    ran = []
+    monkeypatch.setattr(evaluation, "latencies", lambda *given: ran.append(given) or {})
+    piece.latencies({"small": Whitened(0.8)(piece)}, 7)
+    ((networks, images, batch),) = ran
+    assert (images is piece.selection.images, batch) == (True, 7)
+    assert networks["whole"] is piece.network
+    assert networks["small"].macs < networks["whole"].macs
+
+
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 20)), min_size=1, max_size=20))
 def test_pareto_keeps_what_nothing_beats(drawn: list[tuple[int, int]]) -> None:
     found = [made(size, right) for size, right in drawn]

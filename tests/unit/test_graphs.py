@@ -307,3 +307,27 @@ def test_a_tensor_with_too_few_numbers_is_refused() -> None:
     with pytest.raises(FileRefused) as refusal:
         formats.read(model.SerializeToString())
     assert refusal.value.key == "tensor_bounds"
+
+
+@pytest.mark.parametrize("dtype", ["INT4", "UINT4", "INT8", "FLOAT4E2M1", "FLOAT8E4M3FN", "STRING"])
+def test_weights_of_odd_numbers_are_listed_or_analysed_and_not_run(dtype: str) -> None:
+    filler = [b"1"] * 1_200 if dtype == "STRING" else np.ones(1_200).tolist()
+    held = helper.make_tensor("w", getattr(TensorProto, dtype), [30, 40], filler)
+    value = helper.make_tensor_value_info
+    made = helper.make_graph(
+        [node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [value("x", TensorProto.FLOAT, ["n", 30])],
+        [value("y", TensorProto.FLOAT, ["n", 40])],
+        [held],
+    )
+    opsets = [helper.make_opsetid("", 21)]
+    content = helper.make_model(made, opset_imports=opsets).SerializeToString()
+    read = formats.read(content, "odd.onnx")
+    found, skipped = layers.find(read)
+    numbers = dtype == "FLOAT8E4M3FN"  # numbers of eight bits are weights
+    assert ([each.name for each in found], [each.name for each in skipped]) == (
+        (["w"], []) if numbers else ([], ["w"])
+    )
+    with pytest.raises(CannotRun, check=lambda refusal: refusal.key == "onnx_failed"):
+        ONNX()(read)

@@ -7,7 +7,7 @@ import pytest
 
 from rmtviz import lab
 from rmtviz.evaluation import evaluate
-from rmtviz.lab import CONTENDERS, Chosen, Contender, Result, table
+from rmtviz.lab import CONTENDERS, Chosen, Contender, Result, Trained, table
 from rmtviz.training import Training, best, train
 
 SMALL = Training(
@@ -67,9 +67,9 @@ def test_the_choice_is_the_selection_sets_best() -> None:
     recipe = dataclasses.replace(SMALL, epochs=2)
     contenders = {"chosen": Contender(finish=Chosen((1.0, 4.0)))}
     (found,) = lab.run(recipe, [0], contenders)
-    data, records = recipe.data(), list(train(recipe))
+    data, trained = recipe.data(), Trained.of(train(recipe))
     choice, selection = recipe.network(data), data.split("selection")
-    candidates = list(Chosen((1.0, 4.0))(records))
+    candidates = list(Chosen((1.0, 4.0))(trained))
     scores = [evaluate(choice(weights), selection).accuracy for _, weights in candidates]
     assert len(candidates) == 6
     assert found.selection_accuracy == max(scores)

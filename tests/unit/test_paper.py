@@ -16,7 +16,12 @@ def chain(*sides: int) -> Checkpoint:
     shapes = {}
     for place, (columns, rows) in enumerate(itertools.pairwise(sides)):
         shapes |= {f"{place}.weight": (rows, columns), f"{place}.bias": (rows,)}
-    return Checkpoint({name: Tensor(s, kind, lambda: np.empty(0)) for name, s in shapes.items()})
+    return Checkpoint(
+        {
+            name: Tensor(s, kind, lambda s=s: np.broadcast_to(np.float32(0), s))
+            for name, s in shapes.items()
+        }
+    )
 
 
 def sides(words: str) -> tuple[int, ...]:

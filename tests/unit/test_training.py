@@ -1,6 +1,5 @@
 """Training can be repeated, stopped and resumed, and disturbs nothing but its own folder."""
 
-import dataclasses
 import itertools
 import math
 import signal
@@ -288,35 +287,3 @@ def test_noise_spoils_training_and_selection_labels_and_no_test_label():
 def test_a_recipe_out_of_range_is_refused(options, said):
     with pytest.raises(BadOption, match=said):
         Training(**options)
-
-
-def test_a_branch_is_a_run_of_another_recipe_from_that_network(tmp_path):
-    whole = list(train(SMALL, tmp_path / "origin"))
-    recipe = dataclasses.replace(SMALL, epochs=3, optimiser="sgd", learning_rate=0.01, dropout=0.1)
-    training.branch(tmp_path / "origin", tmp_path / "branch", recipe, 2)
-    found = list(train(recipe, tmp_path / "branch", resume=True))
-    assert content(found[:3]) == content(whole[:3])
-    assert found[3].checkpoint.digest != whole[3].checkpoint.digest
-    assert found[3].checkpoint.about["trained"] == recipe.record()
-    again = tmp_path / "again"
-    training.branch(tmp_path / "origin", again, recipe, 2)
-    assert content(list(train(recipe, again, resume=True))) == content(found)
-
-
-@pytest.mark.parametrize(
-    ("changes", "epoch", "key"),
-    [
-        ({}, 4, "branch_epoch"),
-        ({"epochs": 9}, 5, "branch_epoch"),
-        ({"widths": (16, 9)}, 2, "branch_recipe"),
-        ({"seed": 1}, 2, "branch_recipe"),
-        ({"label_noise": 0.0}, 2, "branch_recipe"),
-    ],
-)
-def test_a_branch_that_makes_no_sense_is_refused(tmp_path, changes, epoch: int, key: str):
-    list(train(SMALL, tmp_path / "origin"))
-    recipe = dataclasses.replace(SMALL, **changes)
-    with pytest.raises(BadOption) as refusal:
-        training.branch(tmp_path / "origin", tmp_path / "branch", recipe, epoch)
-    assert refusal.value.key == key
-    assert not (tmp_path / "branch").exists()

@@ -8,11 +8,12 @@ import torch
 
 from rmtviz import formats, layers
 from rmtviz.datasets import MNIST
+from rmtviz.errors import BadOption
 from rmtviz.evaluation import evaluate
 from rmtviz.networks import MLP, detect
-from rmtviz.rules import BulkShare, EnergyShare, FixedRank
+from rmtviz.rules import BulkShare, EnergyShare, FixedRank, Shrinkage
 from rmtviz.schedules import Every, Falling, Once, Rising
-from rmtviz.training import Stopped, Training, best, train
+from rmtviz.training import Stopped, Training, best, branch, train
 from rmtviz.training.looking import BUDGET, apart
 
 PLAIN = {"widths": (64, 32), "epochs": 4, "train_samples": 1_000, "batch_size": 50}
@@ -25,6 +26,7 @@ RUNS = {
     "cut": CUT,
     "restarted": Training(**PLAIN, schedule=Once(epoch=2, moments="restart", gate="none")),
     "falling": Training(**PLAIN, optimiser="sgd", schedule=Falling(every=1, over=4, gate="none")),
+    "shrunken": Training(**PLAIN, schedule=Once(epoch=2, gate="none"), rule=Shrinkage("operator")),
     "dropped": Training(**PLAIN, dropout=0.3),
     "thinned": Training(**PLAIN, magnitude=0.9),
     "impatient": Training(**{**PLAIN, "epochs": 30}, patience=2, learning_rate=0.02),
@@ -126,6 +128,17 @@ def test_before_the_first_step_random_weights_are_cut_to_the_papers_rank() -> No
     )
 
 
+def test_shrinkage_gives_the_spikes_new_values(done) -> None:
+    record = done("shrunken")[2]
+    (pair, _, _) = record.analysis.layers
+    assert record.cut["layers"][0]["reason"] == "shrinkage"
+    assert record.ranks["0"] == np.count_nonzero(pair.spectrum.values)
+    plain = Training(**PLAIN, schedule=Once(epoch=2, gate="none"), rule=BulkShare())
+    (other, _, _) = list(train(plain))[2].analysis.layers
+    assert pair.rank <= other.rank
+    assert (pair.spectrum.values[: pair.rank] < other.spectrum.values[: pair.rank]).all()
+
+
 def test_rising_errors_cut(done) -> None:
     recipe = Training(
         **{**PLAIN, "epochs": 15}, learning_rate=0.02, schedule=Rising(patience=2, gate="none")
@@ -218,3 +231,27 @@ def test_looks_cost_little_by_count_and_the_time_is_told(done) -> None:
         assert 0 <= record.spectra_share <= 1
         assert record.looked <= record.epoch
     assert done("cut")[-1].looked == 4
+
+
+def test_a_branch_has_the_epochs_before_it_and_goes_its_own_way(tmp_path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    records = list(train(Training(**PLAIN), old))
+    changed = Training(**PLAIN, optimiser="sgd", learning_rate=0.05, schedule=Once(epoch=3))
+    branch(old, 2, changed, new)
+    branched = list(train(changed, new, resume=True))
+    assert content(branched)[:3] == content(records)[:3]
+    assert [record.epoch for record in branched] == [0, 1, 2, 3, 4]
+    assert branched[3].checkpoint.digest != records[3].checkpoint.digest
+    assert branched[3].cut
+    assert content(train(changed, new, resume=True)) == content(branched)
+    assert content(train(Training(**PLAIN), old, resume=True)) == content(records)
+
+
+def test_a_branch_of_another_network_or_epoch_is_refused(tmp_path) -> None:
+    list(train(Training(**PLAIN), tmp_path / "old"))
+    with pytest.raises(BadOption, match="from 0 to 4"):
+        branch(tmp_path / "old", 5, Training(**PLAIN), tmp_path / "new")
+    other = Training(**{**PLAIN, "widths": (64, 30)}, label_noise=0.1)
+    with pytest.raises(BadOption, match="widths, label_noise"):
+        branch(tmp_path / "old", 2, other, tmp_path / "new")
+    assert not (tmp_path / "new").exists()

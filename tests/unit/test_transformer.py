@@ -114,6 +114,22 @@ def test_a_cut_network_runs_the_same_dense_and_factored(windows):
     assert np.array_equal(Transformer()(kept).logits(windows), Transformer()(whole).logits(windows))
 
 
+@pytest.mark.parametrize("form", ["dense", "factored"])
+def test_layers_are_given_what_they_multiply(windows, form):
+    whole = Checkpoint.of(arrays())
+    plan = pruning.plan(analysis.analyze(whole), FixedRank(3), form=form)
+    checkpoint = pruning.apply(whole, plan)
+    network = Transformer()(checkpoint)
+    (head,) = network.given(windows, len(network.layers) - 1)
+    assert head @ checkpoint["head.weight"].T == pytest.approx(network.logits(windows), abs=1e-5)
+    (first,) = network.given(windows, 0)
+    (query,) = network.given(windows[:2], 0)
+    assert first.shape == (5 * CONTEXT, WIDTH)
+    assert query == pytest.approx(first[: 2 * CONTEXT], abs=1e-6)
+    (down,) = network.given(windows, 5)
+    assert down.shape == (5 * CONTEXT, 20)
+
+
 def without(name: str):
     return lambda tensors: tensors.pop(name)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from rmtviz import evaluation, layers, pruning, whitening
+from rmtviz import evaluation, formats, layers, networks, pruning, whitening
 from rmtviz.analysis import Analysis, analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.cuts import PruningPlan
@@ -19,6 +19,7 @@ from rmtviz.errors import CannotRun, PlanRefused
 from rmtviz.factors import Calibration, Factors
 from rmtviz.networks import CNN, MLP
 from rmtviz.rules import FixedRank, Off
+from rmtviz.site import home
 from rmtviz.training import Training, train
 
 HOW = Calibration("mnist", "train", 500)
@@ -215,6 +216,16 @@ def test_a_convolution_is_cut_by_its_outputs(samples) -> None:
         cut = choice(pruning.apply(whole, own, known))
         moved.append(evaluation.output_error(choice(whole), cut, few.images))
     assert moved[1] < moved[0]
+
+
+def test_a_transformer_shows_what_its_layers_are_given() -> None:
+    checkpoint = formats.read(home() / "assets" / "models" / "language.safetensors")
+    choice, data, _ = networks.match(checkpoint)
+    network, few = choice(checkpoint), data.split("selection").first(3)
+    for index, layer in enumerate(network.layers):
+        (given,) = network.given(few.images, index)
+        assert given.shape == (few.images.size, layer.shape[1])
+    assert given @ layer.matrix(checkpoint).T == pytest.approx(network.logits(few.images), abs=1e-3)
 
 
 def test_a_network_that_hides_its_inputs_is_refused(samples) -> None:

@@ -13,7 +13,8 @@ model = session.current()
 st.title(say("prune.title"))
 st.caption(models.describe(model))
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    rule = widgets.strategy(RULES, "rule")
+    whole_plan = plans.adopted(model.digest)
+    rule = widgets.strategy(RULES, "rule") if whole_plan is None else cutting.adopted(whole_plan)
     method = widgets.strategy(METHODS, "method")
     run = judging.run_or_reason(model)
     analysis = model.analysed(method)
@@ -27,12 +28,10 @@ head = st.container()
 left, right = st.columns([11, 9], gap="medium")
 with left:
     layer = widgets.layer(analysis).name
-    if not links.bare():
+    if not links.bare() and whole_plan is None:
         cutting.slider(analysis, plan, layer)
-    if not links.bare() and st.toggle(
-        say("prune.trial"), key="trial", help=say("prune.trial_about")
-    ):
-        plan = cutting.trial(analysis, plan, layer)
+        if st.toggle(say("prune.trial"), key="trial", help=say("prune.trial_about")):
+            plan = cutting.trial(analysis, plan, layer)
 runs = run if isinstance(run, Running) else None
 before, after = running.sizes(model, plan, runs)
 read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
@@ -42,7 +41,7 @@ with head:
     cutting.numbers(before, after, read, paired)
 with left:
     if isinstance(run, Running):
-        cutting.curve(run, analysis, layer, plan[layer].rank_after)
+        cutting.curve(run, analysis, layer, plan)
     else:
         judging.no_accuracy(run, model, analysis, plan, layer)
 with right:

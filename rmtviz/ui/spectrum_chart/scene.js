@@ -223,7 +223,7 @@ function curve(svg, data, places, strip, box, text) {
   const line = { stroke: colours.grid, "shape-rendering": "crispEdges" }
   draw(svg, "line", { x1: box.left, x2: box.right, y1: strip.bottom, y2: strip.bottom, ...line })
   if (!data.curve) return null
-  const best = Math.max(...estimates.slice(1))
+  const best = Math.max(data.whole, ...estimates.slice(1))
   const floor = Math.max(0, Math.min(best - 0.02, estimates[1], best - 0.02))
   const up = linear(floor, best + 0.02 * (best - floor), strip.bottom, strip.top)
   const y = up.to(data.whole)

@@ -1,0 +1,149 @@
+"""Write docs/paper.md: what of the paper could be reproduced, from benchmarks/paper/results.
+
+Every figure on the page comes from a committed result; a table whose script has not been run is
+listed as not run. The sentences between the tables are kept in docs/paper.toml.
+"""
+
+import json
+import statistics
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rmtviz.lab import Result, table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "paper" / "results"
+PAGE, WORDS = ROOT / "docs" / "paper.md", ROOT / "docs" / "paper.toml"
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text("\n".join(page(tomllib.loads(WORDS.read_text("utf-8")))) + "\n", "utf-8")
+
+
+def page(words: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page's lines."""
+    yield f"# {words['title']}\n"
+    yield words["about"].strip() + "\n"
+    for section in words["section"]:
+        file = RESULTS / f"{section['result']}.json"
+        if not file.is_file():
+            continue
+        record = json.loads(file.read_text("utf-8"))
+        yield f"## {section['title']}\n"
+        yield f"**Claim.** {section['claim'].strip()}\n"
+        yield from TABLES[section["table"]](record["rows"])
+        yield f"\n**Verdict.** {section['verdict'].strip()}\n"
+        versions = ", ".join(f"{name} {which}" for name, which in record["versions"].items())
+        yield f"`benchmarks/paper/{section['script']}`; {versions}.\n"
+    yield "## Not run\n"
+    yield words["not_run"].strip()
+
+
+def ranks(rows: Rows) -> Iterator[str]:
+    """Yield example 4.1: the spectrum, and accuracy by rank."""
+    (found,) = [row for row in rows if "predicted_rank" in row]
+    end = [row for row in rows if "epoch" in row][-1]
+    yield "| | ours | the paper's notebook |\n|---|---|---|"
+    yield f"| test accuracy after {end['epoch']} epochs | {end['test_accuracy']:.2%} | 98.29 % |"
+    yield f"| predicted rank of the first layer | {found['predicted_rank']} | 56 |"
+    yield f"| distance of its bulk to the law | {found['distance']:.4f} | 0.0102 |"
+    yield f"| σ √784 of the bulk (at the start) | {found['sigma']:.3f} (0.577) | – |"
+    yield f"| share of ‖W‖² above the edge | {found['energy_above']:.0%} | – |\n"
+    cuts = [row for row in rows if "rank" in row]
+    yield "| rank kept | " + " | ".join(str(row["rank"]) for row in cuts) + " |"
+    yield "|---" * (len(cuts) + 1) + "|"
+    yield "| test % | " + " | ".join(f"{100 * row['test_accuracy']:.2f}" for row in cuts) + " |"
+
+
+def cuts(rows: Rows) -> Iterator[str]:
+    """Yield the runs that are cut once, mean and range over the seeds."""
+    yield "| training | run | seeds | test % (range) | parameters % | spectra's share of the time |"
+    yield "|---|---|---|---|---|---|"
+    groups: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["train_samples"], row["run"]), []).append(row)
+    for (samples, run), found in groups.items():
+        scores = [100 * row["test_accuracy"] for row in found]
+        share = statistics.fmean(row["share"] for row in found)
+        time = statistics.fmean(row["spectra_share"] for row in found)
+        yield (
+            f"| {samples:,} images, {found[0]['rate']} rate | {run} | {len(found)} "
+            f"| {statistics.fmean(scores):.2f} ({min(scores):.2f}–{max(scores):.2f}) "
+            f"| {share:.1%} | {time:.1%} |"
+        )
+
+
+def contenders(rows: Rows) -> Iterator[str]:
+    """Yield the table of the lab."""
+    lines = table(Result(**row) for row in rows)
+    yield "| contender | seeds | test % ± sd | gain over none ± sd | train % | parameters |"
+    yield "|---|---|---|---|---|---|"
+    for line in lines:
+        spread, gained = (
+            "" if each is None else f" ± {100 * each:.1f}"
+            for each in (line.spread, line.gain_spread)
+        )
+        yield (
+            f"| {line.contender} | {line.seeds} | {100 * line.test_accuracy:.1f}{spread} "
+            f"| {100 * line.gain:+.1f}{gained} | {100 * line.train_accuracy:.1f} "
+            f"| {line.parameters:,.0f} |"
+        )
+    chosen = [f"{row['chosen']}" for row in rows if row["contender"] == "rmt-chosen"]
+    yield "\nWhat the selection set chose for rmt-chosen: " + "; ".join(chosen) + "."
+
+
+def classes(rows: Rows) -> Iterator[str]:
+    """Yield accuracy and classes that are ever predicted, by logits and cut."""
+    yield "| table | logits | cut | seed | test % by epoch | classes predicted at the end |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        scores = " ".join(f"{100 * x:.1f}" for x in row["test_accuracy"])
+        yield (
+            f"| {row['table']} | {row['logits']} | {row['cut'] or 'none'} | {row['seed']} "
+            f"| {scores} | {row['classes_predicted'][-1]} |"
+        )
+
+
+def published(rows: Rows) -> Iterator[str]:
+    """Yield the published topologies, reduced."""
+    yield "| example | logits | cut after epochs | test % | classes predicted | parameters kept |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        where = ", ".join(map(str, row["cuts"])) or "none"
+        score = 100 * row["test_accuracy"][-1]
+        yield (
+            f"| {row['example']} | {row['logits']} | {where} | {score:.1f} "
+            f"| {row['classes_predicted'][-1]} | {row['share']:.1%} |"
+        )
+
+
+def fashion(rows: Rows) -> Iterator[str]:
+    """Yield the follow-up's table, reduced."""
+    yield "| logits | cuts | L2 | train % | test % | classes predicted | parameters |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        yield (
+            f"| {row['logits']} | {'yes' if row['cut'] else 'no'} | {row['weight_decay']:g} "
+            f"| {100 * row['train_accuracy']:.1f} | {100 * row['test_accuracy']:.1f} "
+            f"| {row['classes_predicted']} | {row['parameters']:,} |"
+        )
+
+
+TABLES: Mapping[str, Callable[[Rows], Iterator[str]]] = {
+    "ranks": ranks,
+    "cuts": cuts,
+    "contenders": contenders,
+    "classes": classes,
+    "published": published,
+    "fashion": fashion,
+}
+"""How each kind of result is drawn, by the name that docs/paper.toml gives."""
+
+
+if __name__ == "__main__":
+    main()
