@@ -160,7 +160,7 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setattr(trading, "watch", lambda: looking)
     yield
     looking.leave()
-    for run in list(jobs.registry()._runs.values()):
+    for run in list(jobs.registry()._jobs.values()):
         run.stop()
         while not run.snapshot.over:
             time.sleep(0.01)
