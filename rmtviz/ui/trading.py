@@ -224,7 +224,7 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
                 ("error", "± %.2f"),
                 ("points", "%+.2f"),
                 ("parameters", "localized"),
-                ("bytes", "bytes"),
+                ("bytes", "localized"),  # as "bytes" a Japanese browser writes 47.2万B
                 ("macs", "localized"),
             )
         }
