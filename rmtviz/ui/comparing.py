@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from rmtviz import figures, pruning
-from rmtviz.cuts import PruningPlan
+from rmtviz.cuts import LayerCut, PruningPlan
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import Evaluation, compare, evaluate
 from rmtviz.rules import Off
@@ -125,7 +125,7 @@ def _pictures(found: tuple[Evaluation, Evaluation], samples: Samples, differ: An
 
 def _layers(one: PruningPlan, other: PruningPlan, titles: tuple[str, str]) -> None:
     names = widgets.short_names([cut.name for cut in one.cuts])
-    st.dataframe(
+    st.table(
         [
             {
                 say("prune.column.name"): names[cut.name],
@@ -133,10 +133,16 @@ def _layers(one: PruningPlan, other: PruningPlan, titles: tuple[str, str]) -> No
                     say("studio.rank_in", title=title): plan[cut.name].rank_after
                     for title, plan in zip(titles, (one, other), strict=True)
                 },
-                say("studio.weights_more"): cut.parameters_after - other[cut.name].parameters_after,
+                say("studio.weights_more"): f"{_more(cut, other):+,}",
             }
             for cut in one.cuts
         ],
-        hide_index=True,
+        border="horizontal",
         alt=say("studio.compare_alt"),
+        hide_index=True,
     )
+
+
+def _more(cut: LayerCut, other: PruningPlan) -> int:
+    """Return how many weights a layer stores more than in another plan."""
+    return cut.parameters_after - other[cut.name].parameters_after

@@ -176,33 +176,29 @@ def _upload(digest: str) -> None:
 
 def _table(found: Mapping[str, Outcome], study: Study) -> None:
     times = study.latencies
-    st.dataframe(
+    none = say("explore.none")
+    st.table(
         [
             {
-                "name": name,
-                "accuracy": 100 * each.accuracy,
-                "error": 100 * trading.spread(each),
-                "parameters": each.size.parameters,
-                "bytes": each.size.bytes,
-                "latency": 1e6 * times[each.plan].median if each.plan in times else None,
+                say("studio.column.name"): widgets.plain(name),
+                say("studio.column.accuracy"): say(
+                    "studio.history_accuracy",
+                    accuracy=each.accuracy,
+                    error=100 * trading.spread(each),
+                ),
+                say("studio.column.parameters"): f"{each.size.parameters:,}",
+                say("studio.column.bytes"): f"{each.size.bytes:,}",
+                say("studio.column.latency"): say(
+                    "studio.speed_value", median=1e6 * times[each.plan].median
+                )
+                if each.plan in times
+                else none,
             }
             for name, each in found.items()
         ],
-        column_config={
-            "name": st.column_config.Column(say("studio.column.name"), width=320),
-            **{
-                name: st.column_config.NumberColumn(say(f"studio.column.{name}"), format=form)
-                for name, form in (
-                    ("accuracy", "%.2f %%"),
-                    ("error", "± %.2f"),
-                    ("parameters", "localized"),
-                    ("bytes", "bytes"),
-                    ("latency", "%.0f µs"),
-                )
-            },
-        },
-        hide_index=True,
+        border="horizontal",
         alt=say("studio.history_alt"),
+        hide_index=True,
     )
 
 

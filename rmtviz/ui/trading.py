@@ -8,6 +8,7 @@ import streamlit as st
 
 from rmtviz import frontier
 from rmtviz.budget import Budget
+from rmtviz.costs import Size
 from rmtviz.cuts import PruningPlan
 from rmtviz.evaluation import Evaluation
 from rmtviz.fits import METHODS, Method
@@ -70,17 +71,17 @@ def found(key: str) -> tuple[Running, Study] | None:
 
 
 def picture(
-    model: Model,
-    whole: Evaluation,
+    run: Running,
     tried: Sequence[Outcome],
     cost: str,
     wanted: Budget,
     marked: dict[str, Outcome],
 ) -> str | None:
     """Draw the frontier; return the id of the plan that was clicked: see `named`."""
+    model, size = run.model, running.whole_size(run.model, run)
     return panels.show(
         "frontier",
-        [panel(whole, tried, cost, wanted, marked)],
+        [panel(running.whole(run), size, tried, cost, wanted, marked)],
         [shown for name in SERIES if (shown := legend(name, tried))],
         {
             "title": say("studio.picture_title", model=models.title(model)),
@@ -96,6 +97,7 @@ def picture(
 
 def panel(
     whole: Evaluation,
+    size: Size,
     tried: Sequence[Outcome],
     cost: str,
     wanted: Budget,
@@ -103,9 +105,10 @@ def panel(
 ) -> Panel:
     """Return the panel of the frontier: its axes depend on nothing that is still to come.
 
-    `tried` begins with the whole network; `marked` are outcomes with a ring and a word.
+    `whole` and `size` are the whole network's; `tried` begins with it, if with any; `marked` are
+    outcomes with a ring and a word.
     """
-    whole_cost = float(getattr(tried[0].size, cost))
+    whole_cost = float(getattr(size, cost))
     best = frontier.pareto(tried, cost)
     rings = [
         _point(each, cost, whole, "circle", hollow=True, size=9, label=say(f"studio.mark_{name}"))
@@ -206,11 +209,10 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
 
     `design` widens the standard errors where samples depend on each other.
     """
-    whole, others = tried[0], tried[1:]
     every = st.toggle(say("studio.every"), key="studio_every", help=say("studio.every_help"))
-    shown = others if every else best_of_each(others, wanted, whole)
+    shown = tried if every else best_of_each(tried, wanted)
     st.dataframe(
-        [row(each, wanted, whole, design) for each in (whole, *shown)],
+        [row(each, wanted, tried[0], design) for each in shown],
         column_config={
             name: st.column_config.Column(say(f"studio.column.{name}"), width=width)
             for name, width in (("family", 190), ("setting", 130), ("interval", 130))
@@ -222,7 +224,7 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
                 ("error", "± %.2f"),
                 ("points", "%+.2f"),
                 ("parameters", "localized"),
-                ("bytes", "bytes"),
+                ("bytes", "localized"),  # as "bytes" a Japanese browser writes 47.2万B
                 ("macs", "localized"),
             )
         }
@@ -238,11 +240,11 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
     st.caption(say("studio.zeros"))
 
 
-def best_of_each(tried: Sequence[Outcome], wanted: Budget, whole: Outcome) -> list[Outcome]:
+def best_of_each(tried: Sequence[Outcome], wanted: Budget) -> list[Outcome]:
     """Return each family's best for a budget; where none is within it, the one that comes next."""
     families = dict.fromkeys(each.family for each in tried)
     return [
-        max((x for x in tried if x.family == family), key=lambda x: wanted.worth(x, whole))
+        max((x for x in tried if x.family == family), key=lambda x: wanted.worth(x, tried[0]))
         for family in families
     ]
 
