@@ -23,6 +23,8 @@ from rmtviz.kinds import KINDS
 TWICE = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 """Operators whose weight can become two, the operator running twice."""
 
+RECURRENT = ("RNN", "GRU", "LSTM")
+"""Operators whose second and third input are matrices for each gate and direction."""
 
 FLIPPED = {"linear": "transposed", "transposed": "linear"}
 """The kind of a tensor that is transposed before its use, by that of what is used."""
@@ -144,13 +146,13 @@ def roles(model: Any) -> Roles:
             kind = _kind(node, place, len(held[name].dims))
             kind = FLIPPED.get(kind or "") if given in turned else kind
             if kind is None or kinds.get(name, kind) != kind:
-                others.setdefault(name, "embedding" if node.op_type == "Gather" else "constant")
+                others.setdefault(name, _other(node, place))
                 continue
             kinds[name] = kind
             count = _attribute(node, "group", 1)
             if count > 1:
                 groups[name] = count
-            if (times := _places(node, shapes.get(node.output[0]))) is not None:
+            if (times := _places(node, shapes)) is not None:
                 places[name] = places.get(name, 0) + times
     layered = {name: kind for name, kind in kinds.items() if name not in others}
     return Roles(layered, groups, others, places)
@@ -243,6 +245,8 @@ def _kind(node: Any, place: int, sides: int) -> str | None:
         return "linear" if _attribute(node, "transB", 0) else "transposed"
     if sides == 2 and node.op_type == "MatMul":
         return "transposed" if place == 1 else "linear"
+    if node.op_type in RECURRENT:
+        return node.op_type.lower() if sides == 3 and place in (1, 2) else None
     if sides > 5 or place != 1:
         return None
     backwards = node.op_type == "ConvTranspose" and _attribute(node, "group", 1) == 1
@@ -260,16 +264,28 @@ def _turns(node: Any, held: Mapping[str, Any]) -> bool:
     )
 
 
-def _places(node: Any, shape: tuple[int | None, ...] | None) -> int | None:
-    """Return at how many places of one sample a node applies its weight, from its output's shape.
+def _places(node: Any, shapes: Mapping[str, tuple[int | None, ...]]) -> int | None:
+    """Return at how many places of one sample a node applies its weight, from the shapes.
 
     The first side is the batch; the channels are the second of a convolution, else the last.
+    A recurrent node applies its weights once for each step of what it is given.
     """
-    if shape is None or len(shape) < 2:
+    if node.op_type in RECURRENT:
+        given = shapes.get(node.input[0], ())
+        return given[_attribute(node, "layout", 0)] if len(given) == 3 else None
+    shape = shapes.get(node.output[0], ())
+    if len(shape) < 2:
         return None
     sides = shape[2:] if "Conv" in node.op_type else shape[1:-1]
     known = [side for side in sides if side is not None]
     return math.prod(known) if len(known) == len(sides) else None
+
+
+def _other(node: Any, place: int) -> str:
+    """Return why this input of a node is no layer, as a key under `skipped`."""
+    if node.op_type in RECURRENT and place == 3:
+        return "bias"
+    return "embedding" if node.op_type == "Gather" else "constant"
 
 
 def _attribute(node: Any, name: str, default: int) -> int:

@@ -43,18 +43,20 @@ class Kind:
 
     `axes(d)` is the order of the d axes that makes them (outputs, inputs, window…);
     `window` whether there is a window; `pairs` whether a matrix of lower rank can be
-    stored as two tensors of this kind that are applied one after the other.
+    stored as two tensors of this kind that are applied one after the other. The outputs are
+    the first `leading` of the ordered axes: two in a stack of matrices, one below the other.
     """
 
     axes: Callable[[int], Shape]
     sides: tuple[int, int]
     window: bool = False
     pairs: bool = True
+    leading: int = 1
 
     def to_matrix(self, tensor: Array) -> Array:
         """Return the matrix (m × n) that a tensor holds."""
         moved = tensor.transpose(self.axes(tensor.ndim))
-        return moved.reshape(len(moved), -1)
+        return moved.reshape(self.shape(tensor.shape))
 
     def from_matrix(self, matrix: Array, shape: Shape) -> Array:
         """Return the tensor of this shape that holds a matrix."""
@@ -65,7 +67,7 @@ class Kind:
     def shape(self, shape: Shape) -> tuple[int, int]:
         """Return the sides (m, n) of the matrix that a tensor of this shape holds."""
         moved = self.moved(shape)
-        return moved[0], math.prod(moved[1:])
+        return math.prod(moved[: self.leading]), math.prod(moved[self.leading :])
 
     def pair(self, shape: Shape, rank: int) -> tuple[Shape, Shape]:
         """Return the shapes of the two tensors that stand for one of rank r.
@@ -113,6 +115,7 @@ SINGLE: Mapping[str, Kind] = {
     "convolution_outputs_last": Kind(_outputs_last, (3, 5), window=True),
     "bilinear": Kind(_kept, (3, 3), pairs=False),
     "embedding": Kind(_kept, (2, 2), pairs=False),
+    **dict.fromkeys(("rnn", "gru", "lstm"), Kind(_kept, (3, 3), pairs=False, leading=2)),
 }
 
 PAIRS: Mapping[str, str] = {
@@ -172,6 +175,16 @@ heads is not in the file.
 GATES: Mapping[int, tuple[str, ...]] = {4: ("i", "f", "g", "o"), 3: ("r", "z", "n")}
 """The gates of an LSTM and of a GRU, in PyTorch's order, by their number."""
 
+STACKED: Mapping[str, tuple[str, ...]] = {
+    "rnn": ("",),
+    "gru": ("z", "r", "n"),
+    "lstm": ("i", "o", "f", "g"),
+}
+"""The gates in a recurrent tensor of ONNX (directions, gates · h, inputs), in its order, by kind.
+
+They have PyTorch's letters: what ONNX calls c and h are g and n there.
+"""
+
 RECURRENT = re.compile(r"(^|[._])weight_(ih|hh)(?P<end>_l\d+(_reverse)?)?$")
 
 
@@ -201,6 +214,17 @@ def gates(name: str, rows: int, hidden: Shape) -> tuple[str, ...]:
         return ()
     labels = GATES.get(hidden[0] // hidden[1], ())
     return labels if hidden[0] == len(labels) * hidden[1] == rows else ()
+
+
+def stacked(kind: str, shape: Shape) -> tuple[str, ...]:
+    """Return what the equal blocks of rows of a recurrent tensor of ONNX are; none for others."""
+    labels = STACKED.get(kind, ())
+    if not labels or shape[0] not in (1, 2) or shape[1] % len(labels):
+        return ()
+    if shape[0] == 1:
+        return labels if len(labels) > 1 else ()
+    ways = ("forward", "backward")
+    return tuple(f"{way}.{label}".rstrip(".") for way in ways for label in labels)
 
 
 def groups(convolutions: Mapping[str, Shape], outputs: Sequence[int]) -> Mapping[str, int]:

@@ -228,16 +228,18 @@ def _blocks(
     checkpoint: Checkpoint, name: str, kind: str, label: str, groups: int, heads: Heads | None
 ) -> Iterator[Layer]:
     """Yield the layers in one tensor: itself, or its equal blocks of rows, called `label[part]`."""
-    rows, columns = KINDS[kind].shape(checkpoint.tensors[name].shape)
-    labels: Sequence[str] = ()
+    sides = checkpoint.tensors[name].shape
+    rows, columns = KINDS[kind].shape(sides)
+    labels: Sequence[str] = kinds.stacked(kind, sides)
     if groups > 1 and rows % groups == 0:
         labels = [str(group) for group in range(groups)]
-    if not KINDS[kind].window or name.removesuffix(".weight").endswith(("to_qkv", "to_kv")):
+    plain = KINDS[kind].leading == 1 and not KINDS[kind].window
+    if plain or name.removesuffix(".weight").endswith(("to_qkv", "to_kv")):
         labels = kinds.fused(name, (rows, columns)) or kinds.gates(
             name, rows, _hidden(checkpoint, name)
         )
     parts = [Block(part, index, len(labels)) for index, part in enumerate(labels)]
-    if heads and not KINDS[kind].window:
+    if heads and plain:
         fused = tuple(labels) == ("q", "k", "v")
         parts = blocks(name, (rows, columns), heads, fused) or parts
     if not parts:
@@ -287,7 +289,7 @@ def _others(checkpoint: Checkpoint) -> Mapping[str, str]:
     """Return the reasons on record, by name, why tensors that look like layers are none."""
     record = checkpoint.about.get("others")
     entries = record.items() if isinstance(record, dict) else ()
-    return {name: reason for name, reason in entries if reason in ("embedding", "constant")}
+    return {name: reason for name, reason in entries if reason in ("embedding", "constant", "bias")}
 
 
 def _groups(checkpoint: Checkpoint) -> Mapping[str, int]:

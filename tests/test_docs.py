@@ -18,6 +18,7 @@ from rmtviz.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+READMES = ("README.md", "README.ja.md")
 TREE = "rmtviz/"
 """The text block of ARCHITECTURE.md that has this entry is the tree."""
 
@@ -87,6 +88,26 @@ def test_commands_exist(document: str):
         known = {"--help"}.union(*(option.opts for option in command.params))
         asked = {word.partition("=")[0] for word in words if word.startswith("-")}
         assert asked <= known, words
+
+
+def test_the_readmes_have_the_same_code_and_name_each_other_first():
+    english, japanese = map(read, READMES)
+    # Of a block that is not run, too.
+    fences = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    assert fences.findall(japanese) == fences.findall(english)
+    assert fences.findall(english)
+    assert "(README.ja.md)" in english.split("\n")[2]
+    assert "(README.md)" in japanese.split("\n")[2]
+
+
+def targets(text: str) -> set[str]:
+    """All that a document links to or shows."""
+    return set(re.findall(r"\]\(([^)]+)\)", text)) - set(READMES)
+
+
+def test_the_readmes_link_to_the_same_things():
+    english, japanese = map(read, READMES)
+    assert targets(japanese) == targets(english)
 
 
 def tree(text: str) -> list[str]:

@@ -151,4 +151,4 @@ def _scores(
 
 def _plain(each: layer.Layer) -> bool:
     """Return whether a layer is a whole matrix that multiplies its inputs, or two of them."""
-    return each.part is None and not each.rule.window and each.kind not in ("embedding", "bilinear")
+    return each.part is None and not each.rule.window and each.rule.pairs

@@ -11,12 +11,13 @@ from rmtviz import formats, layers, pruning
 from rmtviz.analysis import analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.decomposition import Spectra, decompose
-from rmtviz.kinds import KINDS, PAIRS, SINGLE
+from rmtviz.kinds import KINDS, PAIRS, SINGLE, STACKED
 from rmtviz.pruning import Factors
 from rmtviz.rules import FixedRank, Off
 
 kinds = pytest.mark.parametrize("kind", KINDS)
-singles = pytest.mark.parametrize("kind", SINGLE)
+singles = pytest.mark.parametrize("kind", [kind for kind in SINGLE if kind not in STACKED])
+stacks = pytest.mark.parametrize("kind", STACKED)
 pairs = pytest.mark.parametrize("kind", PAIRS)
 few = settings(max_examples=25)
 seeds = st.integers(0, 2**32)
@@ -58,6 +59,28 @@ def test_the_shape_of_a_pair_tells_the_shape_of_the_whole(kind: str, data: st.Da
     (r, n), (m, inner) = rule.shape(first), rule.shape(second)
     assert (r, inner, m, n) == (rank, rank, *rule.shape(shape))
     assert rule.whole(first, (*second, 1)) is None
+
+
+@stacks
+@few
+@given(ways=st.integers(1, 2), hidden=st.integers(2, 4), inputs=st.integers(2, 5), seed=seeds)
+def test_a_gate_is_cut_and_the_others_stay(
+    kind: str, ways: int, hidden: int, inputs: int, seed: int
+) -> None:
+    count = ways * len(STACKED[kind])
+    blocks = np.random.default_rng(seed).normal(size=(count, hidden, inputs)).astype(np.float32)
+    shape = (ways, count // ways * hidden, inputs)
+    whole = checkpoint(kind, blocks.reshape(shape))
+    analysis = analyze(whole)
+    assert len({layer.name for layer in analysis}) == len(analysis.layers) == count
+    name = analysis.layers[0].name
+    plan = pruning.plan(analysis, Off(), {name: 1}, form="factored")
+    after = pruning.apply(whole, plan)["x.weight"]
+    assert after.shape == shape
+    ranks = np.linalg.matrix_rank(after.reshape(blocks.shape), tol=1e-4)
+    assert (ranks == 1).sum() == 1
+    stay = ranks > 1
+    assert np.array_equal(after.reshape(blocks.shape)[stay], blocks[stay])
 
 
 @singles

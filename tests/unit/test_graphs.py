@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from rmtviz import datasets, evaluation, formats, graphs, layers, networks, pruning, tradeoff
@@ -331,3 +332,100 @@ def test_weights_of_odd_numbers_are_listed_or_analysed_and_not_run(dtype: str) -
     )
     with pytest.raises(CannotRun, check=lambda refusal: refusal.key == "onnx_failed"):
         ONNX()(read)
+
+
+GATES = {"RNN": ("",), "GRU": ("z", "r", "n"), "LSTM": ("i", "o", "f", "g")}
+"""The gates in ONNX's order, by PyTorch's letters."""
+
+RECURRENT = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
+
+
+def recurrent(cell: str, arrays: dict[str, np.ndarray]) -> bytes:
+    """A picture's rows, one after the other, through a cell; its last state is read."""
+    ways, _, hidden = arrays["R"].shape
+    more = {"linear_before_reset": 1} if cell == "GRU" else {}
+    shape = numpy_helper.from_array(np.array([-1, 7, 7]), "s")
+    flat = numpy_helper.from_array(np.array([-1, ways * hidden]), "e")
+    nodes = [
+        node("Constant", [], ["s"], value=shape),
+        node("Constant", [], ["e"], value=flat),
+        node("Reshape", ["x", "s"], ["f"]),
+        node("Transpose", ["f"], ["t"], perm=[1, 0, 2]),
+        node(
+            cell, ["t", "W", "R", "B"], ["", "h"], hidden_size=hidden,
+            direction="bidirectional" if ways == 2 else "forward", **more,
+        ),
+        node("Transpose", ["h"], ["u"], perm=[1, 0, 2]),
+        node("Reshape", ["u", "e"], ["v"]),
+        node("MatMul", ["v", "out"], ["y"]),
+    ]  # fmt: skip
+    return graph(nodes, arrays, [1, 7, 7])
+
+
+def in_torch(cell: str, arrays: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+    """What PyTorch makes of the same numbers, its gates in its own order."""
+    ways, _, hidden = arrays["R"].shape
+    net = RECURRENT[cell](7, hidden, batch_first=True, bidirectional=ways == 2)
+    gates = GATES[cell]
+    own = sorted(range(len(gates)), key=lambda place: "irfzgno".index(gates[place] or "i"))
+    for way in range(ways):
+        biases = np.split(arrays["B"][way], 2)
+        given = (arrays["W"][way], arrays["R"][way], *biases)
+        for name, array in zip(
+            ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), given, strict=True
+        ):
+            blocks = np.split(array, len(gates))
+            turned = np.concatenate([blocks[place] for place in own])
+            getattr(net, f"{name}_l0{'_reverse' * way}").data = torch.tensor(turned)
+    with torch.inference_mode():
+        state = net(torch.tensor(images.astype(np.float32) / 255).view(-1, 7, 7))[1]
+    last = state[0] if isinstance(state, tuple) else state
+    return last.transpose(0, 1).reshape(len(images), -1).numpy() @ arrays["out"]
+
+
+@pytest.mark.parametrize("ways", [1, 2])
+@pytest.mark.parametrize("cell", GATES)
+def test_a_recurrent_cell_is_its_gates_and_runs_as_they_are_cut(cell: str, ways: int) -> None:
+    gates, hidden = GATES[cell], 6
+    rows = len(gates) * hidden
+    shapes = {"W": (ways, rows, 7), "R": (ways, rows, hidden), "B": (ways, 2 * rows)}
+    arrays = {name: draw(*shape) / 2 for name, shape in shapes.items()}
+    arrays["out"] = draw(ways * hidden, 10)
+    read, some = graphs.load(recurrent(cell, arrays)), images()
+    found, skipped = layers.find(read)
+    assert {item.name: item.reason for item in skipped if item.name == "B"} == {"B": "bias"}
+    sides = ("forward", "backward")[:ways] if ways == 2 else ("",)
+    blocks = {
+        f"{name}[{label}]" if label else name: arrays[name][way, row : row + hidden]
+        for name in ("W", "R")
+        for way, side in enumerate(sides)
+        for row, gate in zip(range(0, rows, hidden), gates, strict=True)
+        for label in [f"{side}.{gate}".strip(".")]
+    }
+    held = {layer.name: layer.matrix(read) for layer in found}
+    assert held.keys() == {*blocks, "out"}
+    for name, block in blocks.items():
+        assert np.array_equal(held[name], block)
+    network = ONNX()(read)
+    assert {network.places[name] for name in blocks} == {7}
+    assert network.logits(some) == pytest.approx(in_torch(cell, arrays, some), abs=1e-4)
+    whole = analyze(read)
+    assert {layer.layer.pairs for layer in whole if layer.name != "out"} == {False}
+    pruned = pruning.apply(read, pruning.plan(whole, FixedRank(2), form="factored"))
+    cut = dict(arrays)
+    for name in ("W", "R"):
+        parts = arrays[name].reshape(ways * len(gates), hidden, -1).astype(np.float64)
+        left, values, right = np.linalg.svd(parts, full_matrices=False)
+        low = left[:, :, :2] * values[:, None, :2] @ right[:, :2]
+        cut[name] = low.reshape(arrays[name].shape).astype(np.float32)
+    last = whole.layers[-1].name  # stays whole
+    cut |= {name: pruned[name] for name in ("out", last.partition("[")[0]) if name in pruned}
+    outputs = run(graphs.write(pruned), some)
+    assert outputs == pytest.approx(in_torch(cell, cut, some), abs=1e-4)
+    assert np.array_equal(ONNX()(pruned).logits(some), outputs)
+
+
+def test_a_cell_whose_gates_do_not_fit_is_one_matrix() -> None:
+    told = Checkpoint.of({"w": draw(3, 5, 4)}).with_about(kinds={"w": "lstm"})
+    (layer,), _ = layers.find(told)
+    assert (layer.name, layer.shape) == ("w", (15, 4))
