@@ -349,7 +349,7 @@ def speed(case: Case, found: Mapping[str, Outcome]) -> str:
     }
     lines = [
         "\n### Latency\n\nMicroseconds for a batch on one thread, warm, in turns: median (10th to "
-        "90th percentile).\n",
+        "90th percentile, wide where other work shared the machine).\n",
         "| network | 1 image | 256 images |",
         "|---|---|---|",
     ]

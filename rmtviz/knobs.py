@@ -66,6 +66,16 @@ def values(choice: Any) -> dict[str, Any]:
     }
 
 
+def brief(choice: Any) -> str:
+    """Return a choice as it is written, without the knobs that stand at their defaults."""
+    moved = [
+        f"{field.name}={getattr(choice, field.name)!r}"
+        for field in dataclasses.fields(choice)
+        if getattr(choice, field.name) != field.default
+    ]
+    return f"{type(choice).__name__}({', '.join(moved)})"
+
+
 def make(table: Mapping[str, type], name: str, options: Mapping[str, str] | None = None) -> Any:
     """Make the choice of this name, its knobs set from words such as `{"alpha": "0.25"}`.
 

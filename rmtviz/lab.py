@@ -8,10 +8,10 @@ images are read once for each result, and decide nothing.
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
-from rmtviz import analysis, pruning
+from rmtviz import analysis, knobs, pruning
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import evaluate
@@ -251,7 +251,10 @@ def _accuracy(choice: MLP, weights: Checkpoint, samples: Samples) -> float:
 
 def _named(change: Mapping[str, Any], words: str) -> str:
     """Return what was chosen: the changed settings, and how the run was finished."""
-    settings = [f"{name}={value}" for name, value in change.items()]
+    settings = [
+        f"{name}={knobs.brief(value) if is_dataclass(value) else value}"
+        for name, value in change.items()
+    ]
     return ", ".join([*settings, words] if words else settings)
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from rmtviz import pruning, verdict
 from rmtviz.analysis import Analysis
 from rmtviz.pruning import LayerCut, PruningPlan, Size
-from rmtviz.tokens import LIGHT
-from rmtviz.words import say
+from rmtviz.tokens import FONT, LIGHT
+from rmtviz.words import language, say
 
 if TYPE_CHECKING:
     from rmtviz.evaluation import Evaluation
     from rmtviz.trial import Trial
 
 STYLE = f"""
-body {{ font: 16px/1.5 Inter, system-ui, sans-serif; color: {LIGHT.ink};
+body {{ font: 16px/1.5 {FONT}; color: {LIGHT.ink};
   background: {LIGHT.paper}; max-width: 46rem; margin: 3rem auto; padding: 0 1.5rem; }}
 h1 {{ font-size: 1.7rem; line-height: 1.25; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
@@ -89,7 +89,8 @@ def cut_report(
     ]
     title = html.escape(say("report.title"))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="{language()}"><head><meta charset="utf-8">'
+        f"<title>{title}</title>"
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )

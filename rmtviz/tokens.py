@@ -1,8 +1,8 @@
-"""The colours, in one place: each has one meaning, on every page, figure and report.
+"""The colours and the font, in one place, for every page, figure and report.
 
-Blue is what a layer has learnt, grey is noise, orange is what theory predicts. Controls have
-a colour of no meaning, so that a coloured thing always says something. No meaning rests on
-colour alone: lines differ in style, statuses carry a word.
+Each colour has one meaning: blue is what a layer has learnt, grey is noise, orange is what
+theory predicts. Controls have a colour of no meaning, so that a coloured thing always says
+something. No meaning rests on colour alone: lines differ in style, statuses carry a word.
 """
 
 from collections.abc import Mapping
@@ -69,6 +69,12 @@ DARK = Palette(
     paper="#14181d",
     card="#1d2229",
 )
+
+FONT = (
+    'Inter, system-ui, "Hiragino Sans", "Yu Gothic UI", "Noto Sans JP", "Noto Sans CJK JP", '
+    "sans-serif"
+)
+"""The font families: Inter is shipped; Japanese takes that of macOS, Windows or Linux."""
 
 MODES: Mapping[str, Palette] = MappingProxyType({"light": LIGHT, "dark": DARK})
 

@@ -94,7 +94,9 @@ def of_model(analysis: Analysis) -> str:
         directions=directions,
         share=bulk / directions,
     )
-    return f"{sentence} {say(f'verdict.model_poor{one}', poor=poor)}" if poor else sentence
+    if not poor:
+        return sentence
+    return say("verdict.both", first=sentence, second=say(f"verdict.model_poor{one}", poor=poor))
 
 
 def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None") -> str:
@@ -104,7 +106,7 @@ def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | No
     sentence = say(f"verdict.{key}", share=share, after=after.parameters, before=before.parameters)
     if read is None:
         return sentence
-    return f"{sentence} {of_reading(*read)}"
+    return say("verdict.both", first=sentence, second=of_reading(*read))
 
 
 def of_reading(whole: "Evaluation", cut: "Evaluation") -> str:

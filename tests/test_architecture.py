@@ -66,7 +66,7 @@ HEAVY = {
 
 HEAVY_INSIDE_FUNCTIONS = {"torch": ("rmtviz.formats", "rmtviz.checkpoint")}
 
-BROAD = ("app.py", "rmtviz/ui/jobs.py")
+BROAD = ("app.py", "rmtviz/ui/work.py")
 """The error boundary and the job runner: the two places that may catch everything."""
 
 LONGEST = 400

@@ -18,6 +18,7 @@ from rmtviz.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+READMES = ("README.md", "README.ja.md")
 TREE = "rmtviz/"
 """The text block of ARCHITECTURE.md that has this entry is the tree."""
 
@@ -89,6 +90,26 @@ def test_commands_exist(document: str):
         assert asked <= known, words
 
 
+def test_the_readmes_have_the_same_code_and_name_each_other_first():
+    english, japanese = map(read, READMES)
+    # Of a block that is not run, too.
+    fences = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    assert fences.findall(japanese) == fences.findall(english)
+    assert fences.findall(english)
+    assert "(README.ja.md)" in english.split("\n")[2]
+    assert "(README.md)" in japanese.split("\n")[2]
+
+
+def targets(text: str) -> set[str]:
+    """All that a document links to or shows."""
+    return set(re.findall(r"\]\(([^)]+)\)", text)) - set(READMES)
+
+
+def test_the_readmes_link_to_the_same_things():
+    english, japanese = map(read, READMES)
+    assert targets(japanese) == targets(english)
+
+
 def tree(text: str) -> list[str]:
     """All paths of the tree: two spaces of indent a level, the name, two spaces, what it is."""
     for block in blocks(text):
@@ -141,3 +162,8 @@ def test_blocks_and_commands_are_found():
     assert (found[0].line, found[0].code) == (2, "x = 1")
     assert list(commands(text)) == [["rmtviz", "analyze", "m", "--json"]]
     assert tree(text) == ["rmtviz/", "rmtviz/ui/", "rmtviz/ui/a.py", "app.py"]
+
+
+def test_no_two_decisions_have_one_number():
+    numbers = [file.name[:4] for file in sorted((ROOT / "docs" / "decisions").glob("0*.md"))]
+    assert numbers == [f"{i:04}" for i in range(1, len(numbers) + 1)]

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,14 +131,19 @@ def columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
     if not rows:
         return []
     heads = {key: say(f"cli.column.{key}") for key in rows[0]}
-    widths = {key: max(len(head), *(len(row[key]) for row in rows)) for key, head in heads.items()}
-    return [
-        "  ".join(
-            row[key].ljust(widths[key]) if key == "name" else row[key].rjust(widths[key])
-            for key in heads
-        ).rstrip()
-        for row in (heads, *rows)
-    ]
+    lines = (heads, *rows)
+    widths = {key: max(width(line[key]) for line in lines) for key in heads}
+
+    def cell(line: Mapping[str, str], key: str) -> str:
+        space = " " * (widths[key] - width(line[key]))
+        return line[key] + space if key == "name" else space + line[key]
+
+    return ["  ".join(cell(line, key) for key in heads).rstrip() for line in lines]
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for each Japanese character."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _row(layer: Any) -> dict[str, str]:

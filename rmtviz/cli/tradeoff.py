@@ -62,7 +62,8 @@ def tradeoff(
     for each, words in named.items():
         wanted = budget.parse(each, words, piece.whole)
     found, searched = _tried(piece, wanted)
-    chosen = wanted.chosen([piece.whole, *searched], piece.whole)
+    storable = [each for each in found if each.plan.density == 1]  # zeros would stay in the file
+    chosen = wanted.chosen([piece.whole, *storable, *searched], piece.whole)
     report = piece.report(chosen.plan, data.split("test", foreign=foreign))
     budget_words = " ".join(*named.items()) if named else "accuracy"
     record = _record(piece, budget_words, chosen, report, [*found, *searched])

@@ -4,9 +4,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from rmtviz.tokens import MODES, Palette
-
-FONT = "Inter, system-ui, sans-serif"
+from rmtviz.tokens import FONT, MODES, Palette
 
 CONFIG: dict[str, Any] = {
     "displaylogo": False,

@@ -4,7 +4,8 @@ The bulk has a panel of its own, so that it stays readable however far away the 
 spikes beyond 1.25 times the cut stand in a strip to the right, on a logarithmic axis.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,26 +31,44 @@ REACH = 1.25
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A layer's numbers on the chosen scale, in ascending order."""
+    """A layer's numbers on the chosen scale, in ascending order.
+
+    The bulk's panel ends at `limit`, and the strip, where one is drawn, somewhat above `top`.
+    """
 
     values: Array
     limit: float
+    top: float
     cut: float | None
     edges: tuple[float, float] | None
     width: float
 
 
-def spectrum(layer: LayerAnalysis, scale: str = "singular", mode: str = "light") -> go.Figure:
+def spectrum(
+    layer: LayerAnalysis,
+    scale: str = "singular",
+    mode: str = "light",
+    among: Sequence[LayerAnalysis] = (),
+) -> go.Figure:
     """Return the histogram of a layer's singular values with the fitted law over it.
 
     The density is scaled to the p − k values of the bulk, so that curve and bars are both
-    counts of values a bin.
+    counts of values a bin. The axes fit the layers `among` which it stands as well, so that
+    the frames of a film can be laid one on the other.
     """
     colours = base.palette(mode)
-    view = _view(layer, scale)
+    views = [_view(each, scale) for each in (layer, *among)]
+    fitted = [each for each in views if each.cut is not None] or views
+    limit, highest = max(each.limit for each in fitted), max(each.top for each in views)
+    view = replace(
+        views[0],
+        limit=limit,
+        top=highest,
+        width=bins(views[0].values, limit, views[0].cut)[1],
+    )
     near = view.values[view.values <= view.limit]
     far = view.values[view.values > view.limit]
-    figure = go.Figure(layout=_layout(layer, view, len(far), scale, colours))
+    figure = go.Figure(layout=_layout(view, scale, colours))
     _bars(figure, view, near, colours, scale)
     top = _curve(figure, layer, view, scale, colours)
     if len(far):
@@ -57,7 +76,8 @@ def spectrum(layer: LayerAnalysis, scale: str = "singular", mode: str = "light")
     figure.update_layout(
         shapes=_lines(view, colours), annotations=_labels(layer, view, far, colours)
     )
-    most = 1.12 * max(top, _tallest(view, near))
+    heights = [_height(each, _view(each, scale), limit, scale) for each in among]
+    most = 1.12 * max(top, _tallest(view, near), *heights)
     figure.layout.yaxis.update(range=[0, most], dtick=1 if most < 6 else None)
     return figure
 
@@ -78,7 +98,7 @@ def reach(values: Array, cut: float | None) -> float:
 
 
 def _view(layer: LayerAnalysis, scale: str) -> _View:
-    values = layer.shown.values[::-1]
+    values = layer.shown.values[: layer.rank][::-1]  # of a pair those that are stored
     cut, edges = layer.cut, layer.edges
     limit = reach(values, cut)
     if scale == "eigen":
@@ -87,7 +107,7 @@ def _view(layer: LayerAnalysis, scale: str) -> _View:
         cut = None if cut is None else cut**2 / n
         edges = None if edges is None else (edges[0] ** 2 / n, edges[1] ** 2 / n)
     _, width = bins(values, limit, cut)
-    return _View(values, limit, cut, edges, width)
+    return _View(values, limit, float(values[-1]), cut, edges, width)
 
 
 def _bars(figure: go.Figure, view: _View, near: Array, colours: Palette, scale: str) -> None:
@@ -110,15 +130,9 @@ def _curve(
     figure: go.Figure, layer: LayerAnalysis, view: _View, scale: str, colours: Palette
 ) -> float:
     """Draw the law as counts a bin; return its greatest height within the panel."""
-    bulk = layer.bulk
-    if bulk is None or view.edges is None:
+    x, y = _law(layer, view, scale)
+    if not len(x):
         return 0.0
-    low, high = view.edges
-    start = low if low > 0 else high * 1e-3
-    x = start + (high - start) * (1 - np.cos(np.linspace(0, np.pi, 240))) / 2
-    pdf = bulk.law.pdf(x) if scale == "eigen" else bulk.law.singular(layer.shown.n).pdf(x)
-    y = (layer.shown.p - bulk.spikes) * view.width * pdf
-    y[[0, -1]] = 0.0 if low > 0 else y[0], 0.0
     figure.add_scatter(
         x=x,
         y=y,
@@ -126,7 +140,36 @@ def _curve(
         line={"color": colours.theory, "width": 2.5},
         hovertemplate=say("figure.hover_law") + "<extra></extra>",
     )
-    return float(np.quantile(y, 0.95)) if low == 0 and scale == "eigen" else float(y.max())
+    return _peak(view, y, scale)
+
+
+def _law(layer: LayerAnalysis, view: _View, scale: str) -> tuple[Array, Array]:
+    """Return points on the law as counts a bin; none without a bulk."""
+    bulk = layer.bulk
+    if bulk is None or view.edges is None:
+        return np.empty(0), np.empty(0)
+    low, high = view.edges
+    start = low if low > 0 else high * 1e-3
+    x = start + (high - start) * (1 - np.cos(np.linspace(0, np.pi, 240))) / 2
+    pdf = bulk.law.pdf(x) if scale == "eigen" else bulk.law.singular(layer.shown.n).pdf(x)
+    y = (layer.shown.p - bulk.spikes) * view.width * pdf
+    y[[0, -1]] = 0.0 if low > 0 else y[0], 0.0
+    return x, y
+
+
+def _peak(view: _View, y: Array, scale: str) -> float:
+    """Return how high the panel must be for the law; where it has no limit, for most of it."""
+    if not len(y):
+        return 0.0
+    endless = view.edges is not None and view.edges[0] == 0 and scale == "eigen"
+    return float(np.quantile(y, 0.95)) if endless else float(y.max())
+
+
+def _height(layer: LayerAnalysis, view: _View, limit: float, scale: str) -> float:
+    """Return how high a layer's bars and law stand in a panel with this limit."""
+    wide = replace(view, limit=limit, width=bins(view.values, limit, view.cut)[1])
+    near = wide.values[wide.values <= limit]
+    return max(_peak(wide, _law(layer, wide, scale)[1], scale), _tallest(wide, near))
 
 
 def _strip(
@@ -165,8 +208,9 @@ def _strip(
     )
 
 
-def _layout(layer: LayerAnalysis, view: _View, far: int, scale: str, colours: Palette) -> go.Layout:
-    split = 0.72 if far else 1.0
+def _layout(view: _View, scale: str, colours: Palette) -> go.Layout:
+    strip = view.top > view.limit
+    split = 0.72 if strip else 1.0
     axes: dict[str, Any] = {
         "xaxis": base.axis(
             colours,
@@ -177,17 +221,16 @@ def _layout(layer: LayerAnalysis, view: _View, far: int, scale: str, colours: Pa
         ),
         "yaxis": base.axis(colours, say(f"figure.count_{scale}"), rangemode="tozero"),
     }
-    if far:
-        top = float(view.values[-1])
+    if strip:
         axes["xaxis2"] = base.axis(
             colours,
             say("figure.axis_strip"),
             type="log",
-            range=[np.log10(view.limit), np.log10(top) + 0.06],
+            range=[np.log10(view.limit), np.log10(view.top) + 0.06],
             domain=[split + 0.035, 1],
             showgrid=False,
-            tickvals=_ticks(view.limit, top),
-            ticktext=[f"{tick:.3g}" for tick in _ticks(view.limit, top)],
+            tickvals=_ticks(view.limit, view.top),
+            ticktext=[f"{tick:.3g}" for tick in _ticks(view.limit, view.top)],
             tickangle=0,
         )
         axes["yaxis2"] = {

@@ -95,9 +95,7 @@ class RMTPruner:
         modules = self.layers()
         if not modules:
             return None
-        weights = _checkpoint(modules)
-        seen = looking.look(weights, self.epoch)
-        self._looks.append(seen.look)
+        seen = self._look(modules) if self.schedule.watches else None
         moment = Moment(
             self.epoch,
             self.epochs,
@@ -107,11 +105,12 @@ class RMTPruner:
         )
         if not self.schedule.due(moment):
             return None
+        seen = seen or self._look(modules)
         everything = replace(self.schedule, last="cut")  # the last one is not among the modules
         plan = everything.plan(seen.found, self.rule, moment)
         if all(cut.form == "whole" for cut in plan.cuts):
             return None
-        self._apply(weights, plan, modules)
+        self._apply(plan, modules)
         self._cuts.append(self.epoch)
         return plan
 
@@ -136,9 +135,14 @@ class RMTPruner:
             if self.wanted(name) and all(counts[id(p)] == 1 for p in module.parameters())
         }
 
-    def _apply(
-        self, weights: Checkpoint, plan: PruningPlan, modules: Mapping[str, nn.Module]
-    ) -> None:
+    def _look(self, modules: Mapping[str, nn.Module]) -> looking.Seen:
+        """Return what the layers' spectra say now, and remember it for the schedule."""
+        seen = looking.look(_checkpoint(modules), self.epoch)
+        self._looks.append(seen.look)
+        return seen
+
+    def _apply(self, plan: PruningPlan, modules: Mapping[str, nn.Module]) -> None:
+        weights = _checkpoint(modules)
         after = cutting.cut(weights, plan)
         old = {layer.name: layer for layer in find_layers(weights)[0]}
         new = {layer.name: layer for layer in find_layers(after)[0]}

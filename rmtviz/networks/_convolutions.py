@@ -19,12 +19,12 @@ from torch import nn
 from rmtviz import layers
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
-from rmtviz.errors import BadOption, CannotRun
+from rmtviz.errors import CannotRun
 from rmtviz.layers import Layer
 from rmtviz.networks._inputs import given
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.networks._weights import all_used, linear, parameter, weights
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, one_thread, same
+from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, known, one_thread, same
 
 BATCH = 500
 """Images that go through a network at once."""
@@ -111,9 +111,8 @@ class CNN:
     top: float = 255.0
 
     def __post_init__(self) -> None:
-        for name, table in ((self.activation, ACTIVATIONS), (self.inputs, INPUTS)):
-            if name not in table:
-                raise BadOption("unknown_name", name=name, known=", ".join(table))
+        known(self.activation, ACTIVATIONS)
+        known(self.inputs, INPUTS)
         Layout.of(self.layout)
 
     def record(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
-from rmtviz.errors import DataRefused
+from rmtviz.errors import BadOption, DataRefused
 from rmtviz.layers import Layer
 
 BATCH = 2_000
@@ -249,6 +249,16 @@ def fits(network: Runner, dataset: Dataset) -> None:
         raise DataRefused("data_text" if dataset.text else "data_no_text", dataset=dataset.name)
     same("data_pixels", dataset.name, dataset.pixels, network.width)
     same("data_classes", dataset.name, dataset.outputs, network.outputs)
+
+
+def known(word: str, table: Mapping[str, Any]) -> None:
+    """Refuse a word that is none of a table's.
+
+    Raises:
+        BadOption: names those that are.
+    """
+    if word not in table:
+        raise BadOption("unknown_name", name=word, known=", ".join(table))
 
 
 def same(key: str, dataset: str, given: int, wanted: int) -> None:

@@ -16,10 +16,10 @@ from torch.nn.functional import cross_entropy
 from rmtviz import layers as layer
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset, Samples
-from rmtviz.errors import BadOption, CannotRun
+from rmtviz.errors import CannotRun
 from rmtviz.networks._choosing import SLACK, TIE, recorded
 from rmtviz.networks._weights import all_used, linear
-from rmtviz.networks.base import ACTIVATIONS, INPUTS, Network, one_thread
+from rmtviz.networks.base import ACTIVATIONS, INPUTS, Network, known, one_thread
 
 DETECTED_ON = 1_000
 """The number of selection images on which activation and inputs are found."""
@@ -49,10 +49,9 @@ class MLP:
     logits: str = "linear"
 
     def __post_init__(self) -> None:
-        choices = (self.activation, ACTIVATIONS), (self.inputs, INPUTS), (self.logits, LOGITS)
-        for name, table in choices:
-            if name not in table:
-                raise BadOption("unknown_name", name=name, known=", ".join(table))
+        known(self.activation, ACTIVATIONS)
+        known(self.inputs, INPUTS)
+        known(self.logits, LOGITS)
 
     def record(self) -> dict[str, str]:
         """Return what a checkpoint's record says under "network": how it runs."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rmtviz import graphs, layers
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Dataset
-from rmtviz.errors import BadOption, CannotRun, ExtraMissing
+from rmtviz.errors import CannotRun, ExtraMissing
 from rmtviz.layers import Layer
-from rmtviz.networks.base import INPUTS, Choice, fits, same
+from rmtviz.networks.base import INPUTS, Choice, fits, known, same
 
 RUNS_AS = "graph"
 """What stands where other networks have an activation: here the file holds it."""
@@ -137,8 +137,7 @@ class ONNX:
     top: float = 255.0
 
     def __post_init__(self) -> None:
-        if self.inputs not in INPUTS:
-            raise BadOption("unknown_name", name=self.inputs, known=", ".join(INPUTS))
+        known(self.inputs, INPUTS)
 
     @property
     def activation(self) -> str:

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rmtviz import knobs, pruning
 from rmtviz.analysis import Analysis, LayerAnalysis
@@ -45,7 +46,10 @@ class Schedule(abc.ABC):
     how a cut layer is stored: as two where that is smaller ("auto"), or as one ("dense").
     `last` is whether the layer that names the classes is cut too, and `moments` whether the
     optimiser's memory is carried through the cut by projection, or begins anew as the paper's.
+    `watches` says whether it needs looks at the spectra to know when.
     """
+
+    watches: ClassVar[bool] = False
 
     gate: str = knob("stable", among=("stable", "distance", "none"))
     distance: float = knob(0.15, low=0.0, high=1.0)

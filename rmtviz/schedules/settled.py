@@ -1,6 +1,7 @@
 """When the spectra have settled: the spikes, or how far the bulk is from the law."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rmtviz.knobs import knob
 from rmtviz.schedules.base import Moment, Repeated, since
@@ -13,6 +14,8 @@ class Settled(Repeated):
     At rest is what stayed within `tolerance` of its largest over the latest `looks` looks at
     the spectra since the latest cut. Layers without a fit have no say; there must be one with.
     """
+
+    watches: ClassVar[bool] = True
 
     watched: str = knob("spikes", among=("spikes", "fit"))
     looks: int = knob(3, low=2, high=50)

@@ -12,13 +12,14 @@ from pathlib import Path
 import torch
 
 from rmtviz.training import keeping
-from rmtviz.training.keeping import branch
+from rmtviz.training.keeping import FIXED, branch
 from rmtviz.training.recipe import MOMENTS, RATES, Training, widths
 from rmtviz.training.records import EpochRecord, Progress, Stopped
 from rmtviz.training.run import MEASURED, Run
 from rmtviz.training.state import initial
 
 __all__ = [
+    "FIXED",
     "MEASURED",
     "MOMENTS",
     "RATES",

@@ -39,7 +39,8 @@ class EpochRecord:
 
     `seconds` is what the steps took, `spectra_seconds` what looking at spectra and cutting
     took beside. `cut` says what was cut after this epoch, if anything: all figures but its
-    own are those after the cut.
+    own are those after the cut, and `before` is what was seen before it (None for a record
+    that comes from a folder).
     """
 
     epoch: int
@@ -58,6 +59,7 @@ class EpochRecord:
     cut: Mapping[str, Any] | None
     checkpoint: Checkpoint
     analysis: Analysis
+    before: Analysis | None = None
 
     @property
     def spectra_share(self) -> float:
@@ -67,7 +69,8 @@ class EpochRecord:
 
     def row(self) -> dict[str, Any]:
         """Return all but the weights and the spectra, as plain values for JSON."""
-        names = [name for name in self.__slots__ if name not in ("checkpoint", "analysis")]
+        left_out = ("checkpoint", "analysis", "before")
+        names = [name for name in self.__slots__ if name not in left_out]
         return {
             **{name: getattr(self, name) for name in names},
             "never_predicted": list(self.never_predicted),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmtviz.checkpoint import Checkpoint
@@ -76,19 +76,19 @@ class Run:
         clock = time.perf_counter()
         looks = state.epoch % self.apart == 0 or state.epoch == self.recipe.epochs
         seen = self._look(state) if looks or self.seen is None else self.seen
-        spectra, cut = time.perf_counter() - clock, None
+        spectra, cut, before = time.perf_counter() - clock, None, None
         schedule, moment = self.recipe.schedule, self._moment(state, found, seen)
         if schedule is not None and schedule.due(moment):
             clock = time.perf_counter()
             seen = seen if seen.epoch == state.epoch else self._look(state)
             plan = schedule.plan(seen.found, self.recipe.rule, moment)
             if any(each.form != "whole" for each in plan.cuts):
-                cut = cutting.told(plan, found.accuracy, schedule.moments)
+                cut, before = cutting.told(plan, found.accuracy, schedule.moments), seen.found
                 state = after_cut(state, self.recipe, plan)
                 seen = self._look(state)
             spectra += time.perf_counter() - clock
             found = evaluate(self.choice(state.weights), self.selection) if cut else found
-        record = self._record(state, found, seen, seconds, spectra, cut)
+        record = replace(self._record(state, found, seen, seconds, spectra, cut), before=before)
         self.rows.append(record.row())
         return state, record
 

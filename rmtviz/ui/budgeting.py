@@ -14,8 +14,8 @@ from rmtviz.ui.study import Study
 from rmtviz.words import say
 from rmtviz.workpiece import Outcome, Report
 
-KINDS = ("lose", "bytes", "macs", "parameters")
-"""What a budget may limit."""
+KINDS = ("lose", "bytes", "macs", "parameters", "none")
+"""What a budget may limit; without one the most accurate network is wanted."""
 
 AMOUNTS = {"lose": 0.5, "bytes": 1.0, "macs": 50.0, "parameters": 10.0}
 """Where the amounts begin: points, megabytes, and percent of the whole network's."""
@@ -37,7 +37,7 @@ def wanted(whole: Size) -> Budget:
             wrap=True,
             help=say("studio.budget_help"),
         )
-        return budget(kind, _amount(kind), whole)
+        return budget(kind, _amount(kind), whole) if kind in AMOUNTS else Budget()
 
 
 def budget(kind: str, amount: float, whole: Size) -> Budget:
@@ -102,6 +102,8 @@ def answer(study: Study, budget: Budget, unit: str) -> Outcome | None:
         return None
     st.subheader(sentence(best, whole, unit), anchor=False)
     progress(study, len(tried), over)
+    if gain := gained(tried):
+        st.markdown(gain)
     return best
 
 
@@ -119,6 +121,20 @@ def sentence(best: Outcome, whole: Outcome, unit: str) -> str:
         share=size.parameters / before.parameters,
         times=before.parameters / size.parameters,
         megabytes=size.bytes / 1e6,
+    )
+
+
+def gained(tried: Sequence[Outcome]) -> str:
+    """Return that cutting makes the network better, and what the noise edge has of it, if so."""
+    edge = next((each for each in tried if each.family == "noise-edge"), None)
+    most = max(tried, key=lambda each: each.paired.low)
+    if edge is None or most.paired.low <= 0 or most is edge:
+        return ""
+    return say(
+        "studio.gained",
+        most=100 * most.paired.difference,
+        edge=100 * edge.paired.difference,
+        samples=most.samples,
     )
 
 
@@ -209,7 +225,7 @@ def pick(tried: Sequence[Outcome], best: Outcome | None, unit: str) -> Outcome |
     picked = next((each for each in tried if trading.named(each) == clicked), best)
     if picked is None or (best and trading.named(picked) == trading.named(best)):
         return best
-    family, setting = trading.title(picked.family), trading.setting(picked)
+    family, setting = trading.title(picked.family), trading.setting(picked.plan)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(say("studio.picked", family=family, setting=setting))
         st.button(

@@ -8,7 +8,7 @@ from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import LayerCut, PruningPlan, Size
 from rmtviz.rules import RULES, Rule
 from rmtviz.trial import Trial
-from rmtviz.ui import models, plans, running, session, widgets
+from rmtviz.ui import models, plans, running, session, trading, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
@@ -34,7 +34,7 @@ def steps(digest: str) -> None:
 
 def adopted(plan: PruningPlan) -> Rule:
     """Say that a plan was adopted whole; return the rule that stands behind it."""
-    name = widgets.plain(plan.rule.partition("(")[0])
+    name = trading.title(trading.family(plan))
     how = plan.calibration
     with st.container(border=True, width="content"):
         st.markdown(say("prune.adopted", rule=name))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from rmtviz import datasets
+from rmtviz import datasets, networks
 from rmtviz.datasets import DATASETS, Dataset
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import widgets
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 UPLOAD_MB = 200
 
+WAYS = {"activation": networks.ACTIVATIONS, "inputs": networks.INPUTS}
+"""What a visitor may say of how a network runs, and what there is to choose from."""
+
 OWN = "own"
 """What stands for the visitor's own data in the choice."""
 
@@ -26,8 +29,8 @@ def choice() -> Dataset | None:
     Raises:
         DataRefused, ExtraMissing: the chosen data can't be had.
     """
-    name = str(st.session_state.get("data"))
-    if name not in DATASETS:
+    name = _asked()
+    if name is None or name not in DATASETS:
         return _own().get(OWN) if name == OWN else None
     with st.spinner(say("prune.data_wait")):
         return DATASETS[name]()()
@@ -44,33 +47,43 @@ def how(model: Model) -> tuple[Any, ...]:
     Raises:
         DataRefused, ExtraMissing: the chosen data can't be had.
     """
-    activation, inputs = (st.session_state.get(f"run_{name}") for name in ("activation", "inputs"))
     order = st.session_state.get("orders", {}).get(model.digest)
     layout = st.session_state.get("layouts", {}).get(model.digest)
-    return activation, inputs, order, layout, choice()
+    return way("activation"), way("inputs"), order, layout, choice()
+
+
+def way(name: str) -> str | None:
+    """Return the visitor's choice of one of `WAYS`; None: found by itself."""
+    return widgets.meant(f"run_{name}", [*WAYS[name]], lambda each: say(f"prune.{name}.{each}"))
+
+
+def choose_way(name: str) -> None:
+    """Draw one of `WAYS`."""
+    label, options = say(f"prune.run_{name}"), [*WAYS[name]]
+    widgets.automatic(label, options, lambda each: say(f"prune.{name}.{each}"), f"run_{name}")
 
 
 def draw(model: Model) -> None:
     """Draw which data accuracy is measured on, with the choice of others."""
     if (chosen := st.session_state.pop("data_next", None)) is not None:
         st.session_state["data"] = chosen
-    names = [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
-    titles: dict[str | None, str] = {None: say("prune.auto")}
-    titles |= {name: _title(name) for name in names}
-    used = st.session_state.get("data") or model.memo.known("data") or _recorded(model)
+    used = _asked() or model.memo.known("data") or _recorded(model)
     label = say("prune.data", name=_title(used) if used else say("prune.auto"))
     with st.popover(label, icon=":material/dataset:"):
         st.markdown(say("prune.data_help"))
-        st.selectbox(
-            say("prune.data_choice"),
-            list(titles),
-            format_func=lambda name: titles[name],
-            key="data",
-            persist_state="session",
-        )
+        widgets.automatic(say("prune.data_choice"), _names(), _title, "data")
         _upload()
     if problem := st.session_state.pop("data_problem", None):
         widgets.refusal(problem)
+
+
+def _names() -> list[str]:
+    return [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
+
+
+def _asked() -> str | None:
+    """Return the name of the data that the visitor chose."""
+    return widgets.meant("data", _names(), _title)
 
 
 def _recorded(model: Model) -> str | None:

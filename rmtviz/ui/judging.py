@@ -1,7 +1,5 @@
 """How a network is run and judged on a page, and what is asked and shown where it can't be."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from rmtviz import layers, networks
@@ -56,7 +54,12 @@ def no_accuracy(
 def _ask_order(analysis: Analysis) -> None:
     """Ask in which order the layers follow; the answer holds for this network."""
     names = [layer.name for layer in analysis]
-    chosen = st.multiselect(say("prune.order"), names, help=say("prune.order_help"))
+    chosen = st.multiselect(
+        say("prune.order"),
+        names,
+        placeholder=say("choice.empty"),
+        help=say("prune.order_help"),
+    )
     orders = st.session_state.setdefault("orders", {})
     if len(chosen) == len(names) and orders.get(analysis.digest) != tuple(chosen):
         orders[analysis.digest] = tuple(chosen)
@@ -66,7 +69,11 @@ def _ask_order(analysis: Analysis) -> None:
 def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
     """Ask which layout a convolutional network has; the answer holds for this network."""
     chosen = st.selectbox(
-        say("prune.layout_ask"), layouts, index=None, help=say("prune.run_layout_help")
+        say("prune.layout_ask"),
+        layouts,
+        index=None,
+        placeholder=say("choice.empty"),
+        help=say("prune.run_layout_help"),
     )
     if chosen is not None:
         st.session_state.setdefault("layouts", {})[analysis.digest] = chosen
@@ -75,14 +82,13 @@ def _ask_layout(analysis: Analysis, layouts: list[str]) -> None:
 
 def _outputs_moved(model: Model, plan: PruningPlan) -> None:
     """Draw how far the plan moves the outputs, where no data say what that means."""
-    activation = st.session_state.get("run_activation")
     try:
-        choice, error, supplied = running.moved(model, plan, activation, data.own())
+        choice, error, supplied = running.moved(model, plan, data.way("activation"), data.own())
     except (CannotRun, DataRefused, ExtraMissing) as blind:
         widgets.refusal(blind, st.info, ":material/info:")
         _never_runs(blind)
         return
-    st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_help')}")
+    st.markdown(f"**{say('prune.unknown')}** {say('prune.unknown_help')}")
     words = {"activation": choice.activation}
     with st.container(horizontal=True):
         st.metric(
@@ -100,7 +106,7 @@ def _outputs_moved(model: Model, plan: PruningPlan) -> None:
 
 def _never_runs(reason: Reason) -> None:
     """Say that nothing runs, and for a program that the weights do not tell, how to export it."""
-    st.markdown(f"**{say('prune.unknown')}.** {say('prune.unknown_still')}")
+    st.markdown(f"**{say('prune.unknown')}** {say('prune.unknown_still')}")
     if reason.key in EXPORTED:
         st.markdown(say("prune.export_help"))
         st.code(say("prune.export_code"), language="python")
@@ -127,12 +133,12 @@ def how_it_runs(run: Running) -> None:
             st.markdown(say("prune.runs_text_help"))
             st.caption(data.entering(run))
         return
-    tables: dict[str, Mapping[str, object]] = {"inputs": networks.INPUTS}
+    ways = ["inputs"]
     inputs = say(f"prune.inputs.{run.choice.inputs}")
     if isinstance(run.choice, networks.ONNX):
         label = say("prune.runs_graph", inputs=inputs)
     else:
-        tables = {"activation": networks.ACTIVATIONS, **tables}
+        ways = ["activation", "inputs"]
         activation = say(f"prune.activation.{run.choice.activation}")
         label = say("prune.runs", activation=activation, inputs=inputs)
     with st.popover(label, icon=":material/memory:"):
@@ -143,16 +149,5 @@ def how_it_runs(run: Running) -> None:
                 f"{say('prune.run_layout')}: `{run.choice.layout}`",
                 help=say("prune.run_layout_help"),
             )
-        for key, table in tables.items():
-            _way(key, table)
-
-
-def _way(key: str, table: Mapping[str, object]) -> None:
-    """Draw the choice of how a network runs: found by itself, or a member of a table."""
-    st.selectbox(
-        say(f"prune.run_{key}"),
-        [None, *table],
-        format_func=lambda name: say(f"prune.{key}.{name}" if name else "prune.auto"),
-        key=f"run_{key}",
-        persist_state="session",
-    )
+        for name in ways:
+            data.choose_way(name)

@@ -94,6 +94,36 @@ def choice(
     return value
 
 
+def value(
+    draw: Callable[..., Any],
+    label: str,
+    default: Any,
+    key: str,
+    legal: Callable[[Any], bool] = lambda _: True,
+    **more: Any,
+) -> Any:
+    """Draw a widget of any other value (a slider, a number, a text); return its value.
+
+    A word of the address that is no such value, or not `legal`, is passed over. As for
+    `choice`, a default is left out of the address, and a page without controls draws nothing.
+    """
+    if fresh(key):
+        if key in st.query_params:
+            try:
+                given = type(default)(st.query_params[key])
+            except ValueError:
+                given = default
+            st.session_state[key] = given if legal(given) else default
+        elif turned():
+            st.session_state.pop(key, None)
+    st.session_state[key] = st.session_state.get(key, default)
+    if bare():
+        return st.session_state[key]
+    found = draw(label, key=key, persist_state="session", **more)
+    put(key, None if found == default else _word(found))
+    return found
+
+
 def standing(options: Sequence[str], key: str) -> str:
     """Return the value of a choice, also on pages that do not draw it."""
     if key in st.query_params and fresh(key) and st.query_params[key] in options:
@@ -142,4 +172,9 @@ def _follow(table: Mapping[str, type], name: str, choice: Any) -> None:
         if knob not in fields or value == fields[knob].default:
             put(knob, None)
         else:
-            put(knob, f"{value:.6g}" if isinstance(value, float) else str(value))
+            put(knob, _word(value))
+
+
+def _word(value: Any) -> str:
+    """Return a value as it stands in the address."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,24 +1,19 @@
-"""The parts of the Train page: the settings, and the live view of a run."""
+"""The live view of a run: its state and buttons, a sentence, figures, curves and the film."""
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
-from rmtviz import figures
-from rmtviz.errors import BadOption
-from rmtviz.tokens import MODES
-from rmtviz.ui import jobs, session, widgets
-from rmtviz.ui.jobs import Run, Snapshot
+from rmtviz.ui import branching, curves, film, jobs, kept, links, session, widgets
+from rmtviz.ui.runs import Run, Snapshot
+from rmtviz.ui.work import Job
 from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.training import Training
 
-Points = list[tuple[float, str, float]]
-
 REFRESH = 0.5
-"""Seconds between two looks at a run that is at work."""
+"""Seconds between two looks at a job that is at work."""
 
 ICONS = {
     "queued": ":material/hourglass_top:",
@@ -31,61 +26,37 @@ ICONS = {
 }
 
 
-def recipe() -> "Training | None":
-    """Draw the settings; return them as a recipe, or None after saying what is wrong."""
-    from rmtviz.training import Training
-    from rmtviz.training import widths as read_widths
-
-    samples = st.select_slider(
-        say("train.samples"),
-        [1_000, 3_000, 6_000, 12_000, 30_000, 55_000],
-        value=12_000,
-        format_func="{:,}".format,
+def start(settings: "Training | None", run: Run | None) -> None:
+    """Draw the button that starts a run; not while the visitor's last one is at work."""
+    pressed = st.button(
+        say("train.start"),
+        icon=":material/play_arrow:",
+        type="primary",
+        width="stretch",
+        disabled=settings is None or (run is not None and not run.snapshot.over),
     )
-    widths = st.text_input(say("train.widths"), "512, 256", help=say("train.widths_help"))
-    epochs = st.slider(say("train.epochs"), 1, 40, 10)
-    noise = st.slider(
-        say("train.label_noise"),
-        0,
-        60,
-        0,
-        step=5,
-        format="%d %%",
-        help=say("train.label_noise_help"),
-    )
-    if noise:
-        st.caption(say("train.label_noise_wrong", share=0.9 * noise / 100))
-    with st.expander(say("train.more")):
-        rate = st.number_input(say("train.learning_rate"), 1e-5, 0.1, 1e-3, format="%.5f")
-        decay = st.number_input(say("train.weight_decay"), 0.0, 0.1, 0.0, format="%.5f")
-        seed = st.number_input(say("train.seed"), 0, 2**31 - 1, 0)
-    try:
-        return Training(
-            widths=read_widths(widths),
-            epochs=epochs,
-            learning_rate=rate,
-            weight_decay=decay,
-            label_noise=noise / 100,
-            train_samples=samples,
-            seed=int(seed),
-        )
-    except BadOption as refusal:
-        widgets.refusal(refusal)
-        return None
+    if pressed and settings is not None:
+        kept.look_at(jobs.registry().submit(settings))
+        st.rerun()
 
 
-def watch(run: Run, mode: str) -> None:
-    """Draw a run: by itself while it is at work, once when it is over."""
+def watch(run: Run, settings: "Training | None") -> None:
+    """Draw a run: by itself while it is at work, once when it is over.
+
+    `settings` are those of the controls, with which a branch of it would be trained.
+    """
+    mode, token = session.mode(), run.token
     if run.snapshot.over:
         _draw(run, mode)
-        _after(run)
+        _after(run, settings)
         return
 
     @st.fragment(run_every=REFRESH)
     def follow() -> None:
-        if run.snapshot.over:
+        now = jobs.registry().find(token)
+        if now is None or now.snapshot.over:
             st.rerun()
-        _draw(run, mode)
+        _draw(now, mode)
 
     follow()
 
@@ -93,161 +64,120 @@ def watch(run: Run, mode: str) -> None:
 def _draw(run: Run, mode: str) -> None:
     shot = run.snapshot
     _status(run, shot)
+    sentence(shot)
     _figures(run, shot)
     _curves(shot, mode)
-    _spectrum(shot, mode)
+    film.draw(run, mode)
 
 
 def _status(run: Run, shot: Snapshot) -> None:
     """Draw the state in words, how far the run is, and its buttons."""
-    epoch = min(shot.epoch + (shot.state in ("running", "paused")), shot.epochs)
+    within = shot.state == "running" or (shot.state == "paused" and shot.step > 0)
+    between = shot.state == "paused" and not within
     ahead = jobs.registry().ahead(run)
+    key = "queued_one" if shot.state == "queued" and ahead == 1 else shot.state
     words = say(
-        "train.queued_one" if shot.state == "queued" and ahead == 1 else f"train.{shot.state}",
-        epoch=epoch,
+        f"train.{'paused_after' if between else run.asked or key}",
+        epoch=min(shot.epoch + within, shot.epochs),
         epochs=shot.epochs,
         ahead=ahead,
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{ICONS[shot.state]} **{words}**")
-        if shot.state == "running":
-            st.button(say("train.pause"), icon=":material/pause:", on_click=run.pause)
         if shot.state == "paused":
-            st.button(say("train.go_on"), icon=":material/play_arrow:", on_click=run.go_on)
-        if not shot.over:
-            st.button(say("train.stop"), icon=":material/stop:", on_click=run.stop)
-        if shot.state in ("stopped", "failed", "interrupted"):
-            st.button(
-                say("train.resume"),
-                icon=":material/play_arrow:",
-                on_click=jobs.registry().resume,
-                args=(run,),
-            )
+            st.button(say("train.step"), icon=":material/skip_next:", on_click=run.step)
+        buttons(run)
     st.progress(shot.share)
-    if shot.problem:
-        st.error(shot.problem[1], title=shot.problem[0])
+    problem(run)
+
+
+def buttons(job: Job[Any]) -> None:
+    """Draw pause, go on, stop and resume, as far as the job's state has them."""
+    state, asked = job.snapshot.state, job.asked
+    if state == "running" and not asked:
+        st.button(say("train.pause"), icon=":material/pause:", on_click=job.pause)
+    if state == "paused" or asked == "pausing":
+        st.button(say("train.go_on"), icon=":material/play_arrow:", on_click=job.go_on)
+    if not job.snapshot.over and asked != "stopping":
+        st.button(say("train.stop"), icon=":material/stop:", on_click=job.stop)
+    if state in ("stopped", "failed", "interrupted"):
+        st.button(
+            say("train.resume"),
+            icon=":material/play_arrow:",
+            on_click=jobs.registry().resume,
+            args=(job,),
+        )
+
+
+def problem(job: Job[Any]) -> None:
+    """Say what went wrong, where something did."""
+    if found := job.snapshot.problem:
+        st.error(found[1], title=found[0], icon=":material/error:")
+
+
+def sentence(shot: Snapshot) -> None:
+    """Say in one sentence how good the network is by now, and how large."""
+    if not shot.rows:
+        st.subheader(say("train.sentence_none"), anchor=False)
+        return
+    row = shot.rows[-1]
+    share = row["parameters"] / shot.rows[0]["parameters"]
+    st.subheader(
+        say(
+            "train.sentence_whole" if share == 1 else "train.sentence",
+            epoch=row["epoch"],
+            epochs=shot.epochs,
+            accuracy=row["selection_accuracy"],
+            samples=shot.selection_samples,
+            share=share,
+        ),
+        anchor=False,
+    )
 
 
 def _figures(run: Run, shot: Snapshot) -> None:
     """Draw the latest figures side by side."""
     row: dict[str, Any] = shot.rows[-1] if shot.rows else {}
-    with st.container(horizontal=True):
-        loss = row.get("train_loss")
-        st.metric(say("train.loss"), None if loss is None else f"{loss:.4f}", border=True)
-        for key in ("train_accuracy", "selection_accuracy"):
-            value = row.get(key)
-            st.metric(
-                say(f"train.{key}"),
-                None if value is None else f"{value:.2%}",
-                border=True,
-                help=say("train.selection_noisy") if run.recipe.label_noise else None,
-            )
-        if shot.test_accuracy is not None:
-            st.metric(
-                say("train.test_accuracy", samples=shot.test_samples),
-                f"{shot.test_accuracy:.2%}",
-                border=True,
-            )
+    noisy = say("train.selection_noisy") if run.recipe.label_noise else None
+    apart = row["train_accuracy"] - row["selection_accuracy"] if row else None
+    trained = shot.rows[1:]
+    taken = sum(each["spectra_seconds"] for each in trained)
+    whole = taken + sum(each["seconds"] for each in trained)
+    shown = {
+        "loss": f"{row['train_loss']:.4f}" if row else None,
+        "train_accuracy": f"{row['train_accuracy']:.2%}" if row else None,
+        "selection_accuracy": f"{row['selection_accuracy']:.2%}" if row else None,
+        "gap": None if apart is None else say("train.points", points=100 * apart),
+        "parameters": f"{row['parameters']:,}" if row else None,
+        "never": say("train.classes", n=len(row["never_predicted"])) if row else None,
+        "spectra": f"{taken / whole:.1%}" if whole else None,
+        "test": None if shot.test_accuracy is None else f"{shot.test_accuracy:.2%}",
+    }
+    helps = {
+        "train_accuracy": noisy,
+        "selection_accuracy": noisy,
+        "gap": say("train.gap_help"),
+        "never": say("train.never_help"),
+        "spectra": say("train.spectra_help"),
+        "test": say("train.test_help", samples=shot.test_samples),
+    }
+    with st.grid(4, min_column_width=150):
+        for key, value in shown.items():
+            label = say(f"train.{key}")
+            st.metric(label, value, border=True, help=helps.get(key))
 
 
 def _curves(shot: Snapshot, mode: str) -> None:
-    """Draw loss, accuracy and learnt rank over the epochs, side by side."""
-    colours = MODES[mode]
-    training, selection = say("train.column_training"), say("train.column_selection")
-    loss: Points = [(epoch, "", value) for epoch, value in shot.losses]
-    accuracy: Points = [
-        (row["epoch"], name, row[key])
-        for row in shot.rows
-        if row["epoch"]  # before the first step it guesses, and would flatten all the rest
-        for name, key in ((training, "train_accuracy"), (selection, "selection_accuracy"))
-    ]
-    rank: Points = [
-        (epoch, name, value)
-        for epoch, ranks in enumerate(shot.ranks)
-        for name, value in ranks.items()
-        if value is not None
-    ]
-    plain = [colours.ink, colours.learnt, colours.muted]
-    charts: tuple[tuple[str, Points, str], ...] = (
-        ("loss", loss, ".2f"),
-        ("accuracy", accuracy, ".0%"),
-        ("rank", rank, "d"),
-    )
-    for place, (name, points, form) in zip(st.columns(3), charts, strict=True):
-        with place.container(border=True, height="stretch"):
-            st.caption(say(f"train.{name}_chart"))
-            _lines(points, form, plain if name == "loss" else plain[1:], say(f"train.{name}_alt"))
+    """Draw the curves over the epochs, three in a row."""
+    marks = curves.cuts(shot.rows)
+    drawn = [("loss", curves.losses(shot.losses, shot.rows), ".2f")]
+    drawn += [(name, points(shot.rows), form) for name, (points, form) in curves.CURVES.items()]
+    with st.grid(3, min_column_width=240):
+        for name, points, form in drawn:
+            curves.draw(name, points, form, shot.epochs, mode, marks)
 
 
-def _lines(points: Points, form: str, colours: list[str], alt: str) -> None:
-    """Draw lines through (epoch, name, value); the axis fits the values, not zero."""
-    if not points:
-        st.caption(say("train.no_points"))
-        return
-    names = list(dict.fromkeys(name for _, name, _ in points))
-    spec: dict[str, Any] = {
-        "mark": {"type": "line", "strokeWidth": 2, "point": len(points) < 12},
-        "encoding": {
-            "x": {
-                "field": "epoch",
-                "type": "quantitative",
-                "title": say("train.column_epoch"),
-                "axis": {"format": "d", "tickMinStep": 1, "tickCount": 5, "titlePadding": 4},
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": None,
-                "scale": {"zero": False},
-                "axis": {"format": form, "tickCount": 4},
-            },
-            "color": {
-                "field": "name",
-                "type": "nominal",
-                "scale": {"domain": names, "range": colours[: len(names)]},
-                "legend": {"orient": "top", "title": None, "offset": 4} if len(names) > 1 else None,
-            },
-            "strokeDash": {
-                "field": "name",
-                "type": "nominal",
-                "scale": {"domain": names},
-                "legend": None,
-            },
-        },
-        "height": 240,
-    }
-    frame = pd.DataFrame(points, columns=["epoch", "name", "value"]).astype(
-        {"epoch": float, "name": str, "value": float}
-    )
-    st.vega_lite_chart(frame, spec, alt=alt)
-
-
-def _spectrum(shot: Snapshot, mode: str) -> None:
-    """Draw the spectrum of the chosen layer after the latest epoch."""
-    if shot.analysis is None:
-        return
-    epoch = shot.rows[-1]["epoch"]
-    names = [layer.name for layer in shot.analysis]
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(say("train.spectrum_of", epoch=epoch))
-            name = st.segmented_control(
-                say("choice.layer"),
-                names,
-                default=names[0],
-                required=True,
-                key="live_layer",
-                label_visibility="collapsed",
-            )
-        layer = shot.analysis[name]
-        widgets.chart(
-            figures.spectrum(layer, "singular", mode),
-            "live-spectrum",
-            say("train.spectrum_of", epoch=epoch),
-        )
-
-
-def _after(run: Run) -> None:
+def _after(run: Run, settings: "Training | None") -> None:
     """Make a finished run's network the current model, and offer what comes next."""
     model = jobs.registry().model(run.token)
     if model is None:
@@ -256,9 +186,13 @@ def _after(run: Run) -> None:
         st.session_state["adopted"] = (run.token, model.title)
         session.choose(model)
         st.rerun()
+    if links.bare():
+        return
     with st.container(horizontal=True):
         if st.button(say("train.explore"), icon=":material/query_stats:", type="primary"):
             st.switch_page(widgets.page("explore"))
         if st.button(say("train.prune"), icon=":material/content_cut:"):
             st.switch_page(widgets.page("prune"))
+    branching.draw(run, settings)
+    kept.take(run)
     st.caption(say("train.link"))

@@ -96,12 +96,13 @@ def _copies(model: Model) -> None:
     """Draw the choice of a copy of the weights; another one becomes a model of its own."""
     names = sorted(model.copies)
     now = model.copies[0]
+    key = f"copy_{model.key}"
+    st.session_state[key] = widgets.meant(key, names, _copy) or now
     wanted = st.selectbox(
         say("app.copy"),
         names,
-        index=names.index(now),
-        format_func=lambda name: say("app.copy_plain") if name == PLAIN else widgets.plain(name),
-        key=f"copy_{model.key}",
+        format_func=_copy,
+        key=key,
         help=say("app.copy_help"),
         width=COPY_WIDTH,
     )
@@ -113,9 +114,14 @@ def _copies(model: Model) -> None:
         other = kept or session.library().add(model.checkpoint.taking(wanted))
         known[f"{model.key} {wanted}"] = other.key
         known[f"{other.key} {now}"] = model.key
-    st.session_state.pop(f"copy_{model.key}")
+    st.session_state.pop(key)
     session.choose(other)
     st.rerun()
+
+
+def _copy(name: str) -> str:
+    """Return the name of a copy of the weights, as people read it."""
+    return say("app.copy_plain") if name == PLAIN else widgets.plain(name)
 
 
 def _chosen() -> None:

@@ -17,7 +17,7 @@ from rmtviz.words import say
 QUANTITIES = ("accuracy", "loss", "error")
 """What is drawn against the kept rank, as `tradeoff.Point` names it."""
 
-LOSSES = (-1, -0.3, -0.1, 0, 0.1, 0.3, 1, 3, 10)
+LOSSES = (-10, -1, -0.1, 0, 0.1, 1, 10)
 """Where the axis of the change in loss has words, in nats."""
 
 ERRORS = (0.01, 0.03, 0.1, 0.3, 1.0)

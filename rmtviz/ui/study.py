@@ -9,21 +9,37 @@ import functools
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rmtviz import budget, frontier
+from rmtviz import budget, evaluation, frontier
 from rmtviz.budget import Budget
 from rmtviz.cuts import PruningPlan
+from rmtviz.datasets import Samples
 from rmtviz.errors import RmtvizError
+from rmtviz.evaluation import Latency
 from rmtviz.tradeoff import RANKS, Curve
 from rmtviz.workpiece import Outcome, Workpiece
+
+if TYPE_CHECKING:
+    from rmtviz.finetuning import Tuned
 
 T = TypeVar("T")
 
 KEPT = 64
 """So many streams a study keeps; those that were asked for longest ago go first."""
+
+
+BATCHES = (1, 256)
+"""How many samples are run at once where time is taken."""
+
+TIMED = 6
+"""Each layer's cut is timed alone where there are at most so many."""
+
+Times = tuple[int, Mapping[str, Latency]]
+"""A batch, and how long it takes: "" whole, "plan" cut, and by layer with that one alone cut."""
 
 
 class Stream(Generic[T]):
@@ -99,6 +115,25 @@ class Study:
         """Return the outcome of one plan, once it is known."""
         return self._stream(plan, lambda: iter([self.piece.judge("plan", plan)]))
 
+    def timed(self, plan: PruningPlan) -> Stream[Times]:
+        """Return how long the network takes before and after a plan, batch after batch."""
+        return self._stream(("timed", plan), lambda: self._times(plan))
+
+    def tuned(self, plan: PruningPlan, training: Samples) -> "Stream[Tuned]":
+        """Return the network after a plan, as cut and after each epoch of fine-tuning.
+
+        It is tuned towards the answers of the whole network, so that labels are not looked at.
+        """
+        return self._stream(("tuned", plan), lambda: self._epochs(plan, training))
+
+    @property
+    def latencies(self) -> dict[PruningPlan, Latency]:
+        """How long one sample takes after each plan that was timed."""
+        with self._lock:
+            timed = [(key, x) for key, x in self._streams.items() if isinstance(key, tuple)]
+        found = {key[1]: dict(each.found) for key, each in timed if key[0] == "timed"}
+        return {plan: times[1]["plan"] for plan, times in found.items() if 1 in times}
+
     def watched(self, more: int) -> None:
         """Count one tab more, or less, that looks at it."""
         with self._lock:
@@ -129,6 +164,28 @@ class Study:
         """Ask for a turn, if somebody looks and something is left to do."""
         if self._watchers and any(not stream.over for stream in self._streams.values()):
             self._now = _worker().submit(self._turn)
+
+    def _times(self, plan: PruningPlan) -> Iterator[Times]:
+        piece, cuts = self.piece, [cut for cut in plan.cuts if cut.form == "factored"]
+        alone = cuts if 1 < len(cuts) <= TIMED else []
+        plans = {"plan": plan} | {cut.name: replace(plan, cuts=(cut,)) for cut in alone}
+        whole = piece.choice(piece.checkpoint)
+        networks = {"": whole} | {name: piece.choice(piece.cut(x)) for name, x in plans.items()}
+        for batch in BATCHES:
+            yield batch, evaluation.latencies(networks, piece.selection.images, batch)
+
+    def _epochs(self, plan: PruningPlan, training: Samples) -> "Iterator[Tuned]":
+        from rmtviz import finetuning
+
+        piece = self.piece
+        yield from finetuning.tune(
+            finetuning.Tuning(),
+            piece.cut(plan),
+            piece.choice,
+            training,
+            piece.selection,
+            piece.network,
+        )
 
     def _outcomes(self) -> Iterator[Outcome]:
         yield self.piece.whole

@@ -8,6 +8,8 @@ import streamlit as st
 
 from rmtviz import frontier
 from rmtviz.budget import Budget
+from rmtviz.costs import Size
+from rmtviz.cuts import PruningPlan
 from rmtviz.evaluation import Evaluation
 from rmtviz.fits import METHODS, Method
 from rmtviz.ui import data, models, panels, running, session, widgets
@@ -69,17 +71,17 @@ def found(key: str) -> tuple[Running, Study] | None:
 
 
 def picture(
-    model: Model,
-    whole: Evaluation,
+    run: Running,
     tried: Sequence[Outcome],
     cost: str,
     wanted: Budget,
     marked: dict[str, Outcome],
 ) -> str | None:
     """Draw the frontier; return the id of the plan that was clicked: see `named`."""
+    model, size = run.model, running.whole_size(run.model, run)
     return panels.show(
         "frontier",
-        [panel(whole, tried, cost, wanted, marked)],
+        [panel(running.whole(run), size, tried, cost, wanted, marked)],
         [shown for name in SERIES if (shown := legend(name, tried))],
         {
             "title": say("studio.picture_title", model=models.title(model)),
@@ -95,6 +97,7 @@ def picture(
 
 def panel(
     whole: Evaluation,
+    size: Size,
     tried: Sequence[Outcome],
     cost: str,
     wanted: Budget,
@@ -102,9 +105,10 @@ def panel(
 ) -> Panel:
     """Return the panel of the frontier: its axes depend on nothing that is still to come.
 
-    `tried` begins with the whole network; `marked` are outcomes with a ring and a word.
+    `whole` and `size` are the whole network's; `tried` begins with it, if with any; `marked` are
+    outcomes with a ring and a word.
     """
-    whole_cost = float(getattr(tried[0].size, cost))
+    whole_cost = float(getattr(size, cost))
     best = frontier.pareto(tried, cost)
     rings = [
         _point(each, cost, whole, "circle", hollow=True, size=9, label=say(f"studio.mark_{name}"))
@@ -169,19 +173,33 @@ def legend(family: str, tried: Sequence[Outcome]) -> Point | None:
 
 
 def title(family: str) -> str:
-    """Return a family's name."""
-    return say(f"studio.family.{family}")
+    """Return a family's name, or a rule's that is none of them."""
+    known = family in SERIES or family in ("whole", "plan")
+    return say(f"studio.family.{family}" if known else f"choice.{family}.title")
 
 
-def setting(found: Outcome) -> str:
-    """Return the setting of an outcome's rule in words, empty where it has none."""
-    ranks = [str(cut.rank_after) for cut in found.plan.cuts if cut.form != "whole"]
-    if found.family == "search":
+def family(plan: PruningPlan) -> str:
+    """Return the family of a plan, by the rule that made it."""
+    name = plan.rule.partition("(")[0]
+    if name != "whitened":
+        return name
+    how = plan.calibration
+    if how is None or how.affine:
+        part = "-sparse" if plan.density < 1 else "-sequential" if how and how.sequential else ""
+        return name + part
+    return f"{name}-no-bias"
+
+
+def setting(plan: PruningPlan) -> str:
+    """Return the setting of a plan's rule in words, empty where it has none."""
+    ranks = [str(cut.rank_after) for cut in plan.cuts if cut.form != "whole"]
+    own = any(cut.reason == "chosen" for cut in plan.cuts)
+    if own and not plan.rule.startswith("whitened"):
         return say("studio.setting.ranks", ranks=", ".join(ranks))
-    known = dict(re.findall(r"(share|rank|density)=([\d.]+)", found.plan.rule))
-    if found.family == "magnitude":
-        known = {"density": str(found.plan.density)}
-    if found.plan.density == 1:
+    known = dict(re.findall(r"(share|rank|density)=([\d.]+)", plan.rule))
+    if family(plan) == "magnitude":
+        known = {"density": str(plan.density)}
+    if plan.density == 1:
         known.pop("density", None)
     return ", ".join(say(f"studio.setting.{name}", value=value) for name, value in known.items())
 
@@ -191,11 +209,10 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
 
     `design` widens the standard errors where samples depend on each other.
     """
-    whole, others = tried[0], tried[1:]
     every = st.toggle(say("studio.every"), key="studio_every", help=say("studio.every_help"))
-    shown = others if every else best_of_each(others, wanted, whole)
+    shown = tried if every else best_of_each(tried, wanted)
     st.dataframe(
-        [row(each, wanted, whole, design) for each in (whole, *shown)],
+        [row(each, wanted, tried[0], design) for each in shown],
         column_config={
             name: st.column_config.Column(say(f"studio.column.{name}"), width=width)
             for name, width in (("family", 190), ("setting", 130), ("interval", 130))
@@ -207,7 +224,7 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
                 ("error", "± %.2f"),
                 ("points", "%+.2f"),
                 ("parameters", "localized"),
-                ("bytes", "bytes"),
+                ("bytes", "localized"),  # as "bytes" a Japanese browser writes 47.2万B
                 ("macs", "localized"),
             )
         }
@@ -223,31 +240,35 @@ def table(tried: Sequence[Outcome], wanted: Budget, design: float) -> None:
     st.caption(say("studio.zeros"))
 
 
-def best_of_each(tried: Sequence[Outcome], wanted: Budget, whole: Outcome) -> list[Outcome]:
+def best_of_each(tried: Sequence[Outcome], wanted: Budget) -> list[Outcome]:
     """Return each family's best for a budget; where none is within it, the one that comes next."""
     families = dict.fromkeys(each.family for each in tried)
     return [
-        max((x for x in tried if x.family == family), key=lambda x: wanted.worth(x, whole))
+        max((x for x in tried if x.family == family), key=lambda x: wanted.worth(x, tried[0]))
         for family in families
     ]
 
 
 def row(found: Outcome, wanted: Budget, whole: Outcome, design: float) -> dict[str, object]:
     """Return an outcome's row in the table."""
-    spread = design * math.sqrt(found.accuracy * (1 - found.accuracy) / found.samples)
     paired = found.paired
     return {
         "family": title(found.family),
-        "setting": setting(found),
+        "setting": setting(found.plan),
         "within": wanted.met(found, whole),
         "accuracy": 100 * found.accuracy,
-        "error": 100 * spread,
+        "error": 100 * spread(found, design),
         "points": 100 * paired.difference,
         "interval": say("studio.interval", low=100 * paired.low, high=100 * paired.high),
         "parameters": found.size.parameters,
         "bytes": found.size.bytes,
         "macs": found.size.macs,
     }
+
+
+def spread(found: Outcome, design: float = 1.0) -> float:
+    """Return the standard error of an outcome's accuracy, times `design`."""
+    return design * math.sqrt(found.accuracy * (1 - found.accuracy) / found.samples)
 
 
 def lines(name: str, model: Model) -> str:
@@ -283,7 +304,7 @@ def _point(found: Outcome, cost: str, whole: Evaluation, *shape: str, **more: ob
 def _says(found: Outcome, whole: Evaluation) -> tuple[str, ...]:
     paired = found.paired
     return (
-        " · ".join(filter(None, (title(found.family), setting(found)))),
+        " · ".join(filter(None, (title(found.family), setting(found.plan)))),
         say(
             "studio.tip_accuracy",
             accuracy=found.accuracy,

@@ -12,7 +12,7 @@ from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import links, saving
-from rmtviz.words import say
+from rmtviz.words import LANGUAGES, catalogue, say, speaking
 
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
 """What Markdown may take for a mark."""
@@ -41,7 +41,7 @@ def refusal(
     draw(plain(problem.do), title=plain(problem.what), icon=icon)
 
 
-def strategy(table: Mapping[str, type], key: str) -> Any:
+def strategy(table: Mapping[str, type], key: str, width: int = LIST) -> Any:
     """Draw a choice from a table, bound to the URL, with its knobs; return the chosen value.
 
     The words are the catalogue's: `choice.NAME.title`, `choice.NAME.help`, `choice.NAME.KNOB`.
@@ -53,7 +53,7 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
         key,
         format_func=lambda option: say(f"choice.{option}.title"),
         help=say(f"choice.{key}_help"),
-        width=LIST,
+        width=width,
     )
     made = table[name]
     fields = [field for field in dataclasses.fields(made) if "low" in field.metadata]
@@ -70,12 +70,37 @@ def strategy(table: Mapping[str, type], key: str) -> Any:
 def standing(table: Mapping[str, type], key: str) -> Any:
     """Return the chosen value of a choice that this page does not draw, with its knobs."""
     name = links.standing(list(table), key)
-    words = {
-        field.name: str(st.session_state[f"knob_{name}_{field.name}"])
-        for field in dataclasses.fields(table[name])
-        if f"knob_{name}_{field.name}" in st.session_state
-    }
+    words = {}
+    for field in dataclasses.fields(table[name]):
+        if (knob := f"knob_{name}_{field.name}") in st.session_state:
+            words[field.name] = _word(name, field) or str(st.session_state[knob])
     return knobs.make(table, name, words)
+
+
+def automatic(label: str, options: Sequence[str], title: Callable[[str], str], key: str) -> None:
+    """Draw a choice that may be left to the program: then `meant` is None."""
+    titles = {"": say("prune.auto")} | {option: title(option) for option in options}
+    st.session_state[key] = meant(key, options, title) or ""
+    st.selectbox(
+        label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session"
+    )
+
+
+def meant(key: str, options: Sequence[str], title: Callable[[str], str]) -> str | None:
+    """Return the option at which a choice stands; None: at none of them.
+
+    Browsers send labels. After a change of language a list that is shut still sends the label
+    of the other language, which Streamlit, as it does not know it, takes for a value.
+    """
+    now: str | None = st.session_state.get(key)
+    if now in options:
+        return now
+    for code in LANGUAGES:
+        with speaking(code):
+            found = [option for option in options if title(option) == now]
+        if found:
+            return found[0]
+    return None
 
 
 def layer(analysis: Analysis) -> LayerAnalysis:
@@ -126,27 +151,47 @@ def chart(figure: figures.Figure, name: str, alt: str, code: str | None = None) 
 
 def _knob(owner: str, field: dataclasses.Field[Any]) -> float | str:
     """Draw one knob: a choice of words, or a number, whole where its default is whole."""
-    if field.metadata["among"]:
-        word: str = st.selectbox(
-            say(f"choice.{owner}.{field.name}"),
-            field.metadata["among"],
-            index=field.metadata["among"].index(field.default),
-            format_func=lambda option: say(f"choice.{owner}.{field.name}_{option}"),
-            key=f"knob_{owner}_{field.name}",
-            persist_state="session",
+    key, words = f"knob_{owner}_{field.name}", _worded(owner, field.name)
+    if among := field.metadata["among"]:
+        if key in st.session_state:
+            st.session_state[key] = _word(owner, field) or field.default
+        word: str = links.value(
+            st.selectbox,
+            say(f"choice.{words}.{field.name}"),
+            field.default,
+            key,
+            among.__contains__,
+            options=among,
+            format_func=lambda option: say(f"choice.{words}.{field.name}_{option}"),
         )
         return word
     whole = isinstance(field.default, int)
     kind: Any = int if whole else float
-    low, high = field.metadata["low"], field.metadata["high"]
-    value: float = st.number_input(
-        say(f"choice.{owner}.{field.name}"),
-        min_value=None if low is None else kind(low),
-        max_value=None if high is None else kind(high),
-        value=kind(field.default),
+    low, high = (
+        None if field.metadata[end] is None else kind(field.metadata[end])
+        for end in ("low", "high")
+    )
+    number: float = links.value(
+        st.number_input,
+        say(f"choice.{words}.{field.name}"),
+        kind(field.default),
+        key,
+        lambda x: (low is None or x >= low) and (high is None or x <= high),
+        min_value=low,
+        max_value=high,
         step=kind(1 if whole else 0.05),
         format=None if whole else "%.3g",
-        key=f"knob_{owner}_{field.name}",
-        persist_state="session",
     )
-    return value
+    return number
+
+
+def _word(owner: str, field: dataclasses.Field[Any]) -> str | None:
+    """Return the word at which a knob stands; None where it is none, or not drawn yet."""
+    prefix = f"choice.{_worded(owner, field.name)}.{field.name}_"
+    among = field.metadata.get("among") or ()
+    return meant(f"knob_{owner}_{field.name}", among, lambda word: say(prefix + word))
+
+
+def _worded(owner: str, knob: str) -> str:
+    """Return under whose name a knob's words are: its owner's, or that of all schedules."""
+    return owner if f"choice.{owner}.{knob}" in catalogue() else "schedule"

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from importlib import resources
 from string import Formatter
 
-LANGUAGES: Mapping[str, str] = {"en": "English"}
+LANGUAGES: Mapping[str, str] = {"en": "English", "ja": "日本語"}
 """The languages, by their codes (BCP 47): how each calls itself."""
 
 _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)

@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from rmtviz.ui import exploring, jobs, trading
 from rmtviz.ui.study import Watch
-from rmtviz.words import catalogue, say
+from rmtviz.words import catalogue, say, speaking
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -27,17 +27,21 @@ PATIENCE = 60.0
 class Visitor:
     """One tab of one visitor. After each act, nothing may have broken."""
 
-    def __init__(self, page: str, theme: str = "light", **query: str) -> None:
+    def __init__(
+        self, page: str, theme: str = "light", locale: str = "en-US", **query: str
+    ) -> None:
         self.at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
-        self.at.context = {"theme": theme}
+        self.at.context = {"theme": theme, "locale": locale}
         self.at.switch_page(str(ROOT / "rmtviz" / "ui" / "pages" / f"{page}.py"))
         self.at.query_params.update(query)
         self.run()
 
     def run(self) -> Self:
-        self.at.run()
+        with speaking(self.language):  # here the labels of choices are written, as by a browser
+            self.at.run()
         assert not self.at.exception
-        assert say("app.failed_do") not in [do for _, do in self.errors]
+        with speaking(self.language):
+            assert say("app.failed_do") not in [do for _, do in self.errors]
         return self
 
     def go(self, page: str) -> Self:
@@ -102,6 +106,12 @@ class Visitor:
         return {item.label: item.value for item in self.at.metric}
 
     @property
+    def language(self) -> str:
+        """The language that the app speaks to this visitor; before it has spoken, English."""
+        known = "lang" in self.at.session_state
+        return str(self.at.session_state["lang"]) if known else "en"
+
+    @property
     def model(self) -> str:
         """The key of the model that is looked at."""
         return self.at.session_state["model"]
@@ -150,7 +160,7 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setattr(trading, "watch", lambda: looking)
     yield
     looking.leave()
-    for run in list(jobs.registry()._runs.values()):
+    for run in list(jobs.registry()._jobs.values()):
         run.stop()
         while not run.snapshot.over:
             time.sleep(0.01)
@@ -161,8 +171,10 @@ def kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def visit() -> Callable[..., Visitor]:
     """Open the app at a page: `visit("prune", theme="dark", model="noisy")`."""
 
-    def opened(page: str = "explore", theme: str = "light", **query: str) -> Visitor:
-        return Visitor(page, theme, **query)
+    def opened(
+        page: str = "explore", theme: str = "light", locale: str = "en-US", **query: str
+    ) -> Visitor:
+        return Visitor(page, theme, locale, **query)
 
     return opened
 

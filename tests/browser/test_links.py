@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 
-from rmtviz.words import say
+from rmtviz.words import LANGUAGES, say, speaking
 from tests.browser.steps import SPECTRUM, button, choose, cut, opened, pick
 
 
@@ -84,3 +84,18 @@ def test_a_page_without_controls_shows_the_picture_alone(page: Page):
     expect(page.get_by_role("radiogroup", name=say("app.model"))).to_have_count(0)
     expect(page.get_by_role("combobox")).to_have_count(0)
     expect(page.locator(SPECTRUM).first).to_be_visible()
+
+
+def test_a_change_of_language_keeps_every_choice(page: Page):
+    """Browsers send labels: that of the last language must not be taken for a value."""
+    opened(page, "/prune")
+    values = {"activation": say("prune.activation.relu"), "inputs": say("prune.inputs.unit")}
+    page.get_by_role("button", name=say("prune.runs", **values)).click()
+    pick(page, "prune.run_inputs", "prune.inputs.raw")
+    for code in ("ja", "en", "ja"):
+        page.keyboard.press("Escape")
+        page.get_by_role("radio", name=LANGUAGES[code], exact=True).click()
+        with speaking(code):
+            values = {"activation": say("prune.activation.relu"), "inputs": say("prune.inputs.raw")}
+            expect(page.get_by_role("heading", name=say("prune.title"))).to_be_visible()
+            expect(page.get_by_role("button", name=say("prune.runs", **values))).to_be_visible()

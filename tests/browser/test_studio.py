@@ -26,9 +26,9 @@ def test_a_manager_names_a_budget_tests_the_answer_and_takes_it_home(page: Page,
     expect(page.get_by_text(say("studio.rule_most"))).to_be_visible()
     test = button(page, "studio.test")
     expect(test).to_be_enabled(timeout=MINUTES)
-    expect(page.get_by_text("On 10,000 test images")).to_have_count(0)
+    expect(page.get_by_text(say("studio.to_wrong"))).to_have_count(0)
     test.click()
-    expect(page.get_by_text("On 10,000 test images")).to_be_visible(timeout=MINUTES)
+    expect(page.get_by_text(say("studio.to_wrong"))).to_be_visible(timeout=MINUTES)
     with page.expect_download() as download:
         button(page, "studio.download").click()
     download.value.save_as(tmp_path / "small.safetensors")
@@ -38,7 +38,7 @@ def test_a_manager_names_a_budget_tests_the_answer_and_takes_it_home(page: Page,
     expect(headline(page).first).to_contain_text("times smaller")
     button(page, "studio.use").click()
     expect(page.get_by_role("heading", name=say("prune.title"))).to_be_visible()
-    expect(opening(page, "prune.adopted")).to_be_visible()
+    expect(opening(page, "prune.adopted_data")).to_be_visible()
 
 
 def test_a_mark_tells_what_it_is_and_is_looked_at(page: Page):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from rmtviz import METHODS, MarchenkoPastur
+from rmtviz.frontier import FAMILIES
+from rmtviz.ranking import GUESSES
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,3 +121,17 @@ def test_the_page_holds_both_sections_and_every_method():
         assert "weightwatcher 0.7.7" in section
     assert all(f"| {name} |" in sections["accuracy"] for name in METHODS)
     assert all(case.title in sections["accuracy"] for case in accuracy.CASES)
+
+
+def test_the_page_of_sizes_holds_three_networks_and_every_family():
+    text = (ROOT / "docs" / "tradeoff.md").read_text("utf-8")
+    _, *networks = text.split("\n## ")
+    assert [each.partition(":")[0] for each in networks] == [
+        "Clean demo",
+        "Noisy-label demo",
+        "Small CNN",
+    ]
+    for each in networks:
+        assert all(f"\n| {family} |" in each for family in (*FAMILIES, "channels"))
+        assert all(f"\n| {guess} |" in each for guess in GUESSES)
+        assert "\n| loses at most 0.5 points | search(" in each

@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 import rmtviz
 from rmtviz import verdict
 from rmtviz.cli import main, parse
-from rmtviz.cli.show import columns, progress
+from rmtviz.cli.show import columns, progress, width
 from rmtviz.errors import BadOption
 from rmtviz.fits import BEMA, METHODS, KritchmanNadler
 from rmtviz.rules import RULES
 from rmtviz.version import __version__
-from rmtviz.words import say
+from rmtviz.words import say, speaking
 
 ROOT = Path(__file__).parents[2]
 
@@ -265,6 +265,14 @@ def test_columns_are_aligned() -> None:
     ] == [len(lines[2])] * 2
     assert lines[0].startswith(say("cli.column.name"))
     assert columns([]) == []
+
+
+def test_japanese_columns_are_aligned_as_a_terminal_shows_them() -> None:
+    assert (width("層"), width("Σ ×"), width("ｱ")) == (2, 3, 1)
+    with speaking("ja"):
+        rows = [{"name": "0", "reason": "バルクがない"}, {"name": "long.name", "reason": "x"}]
+        lines = columns(rows)
+    assert {width(line) for line in lines} == {9 + 2 + 12}
 
 
 def test_no_bar_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from rmtviz import training
+from rmtviz import lab, training
 from rmtviz.errors import CannotRun
+from rmtviz.schedules import Once
 from rmtviz.training import Training
-from rmtviz.ui import jobs
-from rmtviz.ui.jobs import KEPT, Registry, Run
+from rmtviz.ui import runs, work
+from rmtviz.ui.jobs import KEPT, Registry
+from rmtviz.ui.runs import Run
 from rmtviz.words import say
 
 RECIPE = Training(widths=(24,), epochs=3, train_samples=1_000)
@@ -56,9 +59,9 @@ HONEST = training.train
 def registry(tmp_path):
     made = Registry(tmp_path / "runs", slots=1)
     yield made
-    for run in list(made._runs.values()):
+    for run in list(made._jobs.values()):
         run.stop()
-    wait(lambda: all(run.snapshot.over for run in made._runs.values()))
+    wait(lambda: all(run.snapshot.over for run in made._jobs.values()))
 
 
 @pytest.fixture
@@ -74,8 +77,8 @@ def test_a_run_goes_to_its_end(registry):
     state(run, "done")
     shot = run.snapshot
     assert [row["epoch"] for row in shot.rows] == [0, 1, 2, 3]
-    assert len(shot.ranks) == 4
-    assert shot.analysis["0"].spectrum.p == 24
+    assert [epoch for epoch, _ in shot.frames] == shot.looks
+    assert shot.frames[-1][1]["0"].spectrum.p == 24
     assert shot.test_samples == 10_000
     assert 0 < shot.test_accuracy < 1
     assert shot.share == 1.0
@@ -137,11 +140,55 @@ def test_pause_holds_it_and_go_on_continues(registry, gate):
     gate.open.set()
     state(run, "paused")
     held = run.snapshot
-    time.sleep(3 * jobs.TICK)
+    time.sleep(3 * work.TICK)
     assert run.snapshot is held
     run.go_on()
     state(run, "done")
     assert len(run.snapshot.rows) == 4
+
+
+def test_a_step_goes_to_the_end_of_an_epoch(registry, gate):
+    run = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    run.pause()
+    assert run.asked == "pausing"
+    gate.open.set()
+    state(run, "paused")
+    assert (run.snapshot.epoch, run.asked) == (1, None)
+    run.step()
+    wait(lambda: run.snapshot.state == "paused" and run.snapshot.epoch == 2)
+    assert run.snapshot.step == 0
+    run.step()
+    state(run, "done")
+
+
+def test_a_branch_shares_the_epochs_and_then_goes_its_own_way(registry):
+    origin = registry.submit(RECIPE)
+    state(origin, "done")
+    recipe = replace(RECIPE, epochs=2, optimiser="sgd", learning_rate=0.05, schedule=Once(epoch=2))
+    branch = registry.branch(origin, 1, recipe)
+    state(branch, "done")
+    assert branch.snapshot.rows[:2] == origin.snapshot.rows[:2]
+    assert branch.snapshot.rows[2] != origin.snapshot.rows[2]
+    assert branch.about["origin"] == origin.token
+    assert branch.weights(1).read_bytes() == origin.weights(1).read_bytes()
+
+
+def test_a_comparison_waits_its_turn_among_the_runs(registry, gate, monkeypatch):
+    few = {name: lab.CONTENDERS[name] for name in ("none", "early-stopping")}
+    monkeypatch.setattr(lab, "CONTENDERS", few)
+    first = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    contest = registry.compare(replace(RECIPE, epochs=1), 1)
+    assert (contest.snapshot.state, registry.ahead(contest)) == ("queued", 1)
+    gate.open.set()
+    state(contest, "done")
+    assert first.snapshot.state == "done"
+    assert [each.contender for each in contest.snapshot.results] == list(few)
+    assert registry.find(contest.token) is None
+    assert registry.contest(first.token) is None
+    (contest.folder / "results.json").write_text("broken")
+    assert Registry(contest.folder.parent, slots=1).contest(contest.token) is None
 
 
 def test_a_paused_run_can_be_stopped(registry, gate):
@@ -320,7 +367,7 @@ def test_nothing_of_a_run_that_is_over_stays_in_memory(registry, gate):
     gc.collect()
     assert len(gate.checkpoints) == 4
     assert [weights() for weights in gate.checkpoints] == [None] * 4
-    registry._runs.clear()
+    registry._jobs.clear()
     del run
     gc.collect()
     assert gone() is None
@@ -328,22 +375,22 @@ def test_nothing_of_a_run_that_is_over_stays_in_memory(registry, gate):
 
 
 def test_the_loss_curve_is_bounded(registry, monkeypatch):
-    monkeypatch.setattr(jobs, "TICK", 0.0)
-    monkeypatch.setattr(jobs, "POINTS", 10)
+    monkeypatch.setattr(work, "TICK", 0.0)
+    monkeypatch.setattr(runs, "POINTS", 10)
     run = registry.submit(RECIPE)
     state(run, "done")
     assert 5 <= len(run.snapshot.losses) <= 10
 
 
 def test_a_click_is_answered_when_the_run_has_followed_it(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "PATIENCE", 60.0)
-    run = jobs.Run("run-x", Training(), tmp_path)
-    run._tell(state="running")
-    follows = threading.Timer(0.05, lambda: run._tell(state="paused"))
+    monkeypatch.setattr(work, "PATIENCE", 60.0)
+    run = Run("run-x", Training(), tmp_path)
+    run.tell(state="running")
+    follows = threading.Timer(0.05, lambda: run.tell(state="paused"))
     follows.start()
     run.pause()
     assert run.snapshot.state == "paused"
-    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    monkeypatch.setattr(work, "PATIENCE", 0.0)
     run.go_on()  # nobody follows, and nobody waits
     assert run.snapshot.state == "paused"
     follows.join()

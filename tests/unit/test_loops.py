@@ -14,7 +14,8 @@ from rmtviz.errors import ExtraMissing
 from rmtviz.factors import Factors
 from rmtviz.loops import Factored, RMTPruner, lightning, shape_like, transformers
 from rmtviz.rules import BulkShare, FixedRank
-from rmtviz.schedules import Every, Once, Rising
+from rmtviz.schedules import Every, Once, Rising, Settled
+from rmtviz.training import looking
 
 NOW = Once(epoch=1, gate="none")
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -147,6 +148,20 @@ def test_errors_decide_where_the_schedule_watches_them(model) -> None:
     plans = [pruner.step(error) for error in (0.3, 0.2, 0.25, 0.24)]
     assert [plan is not None for plan in plans] == [False, False, False, True]
     assert pruner.epoch == 4
+
+
+def test_spectra_are_looked_at_only_where_the_schedule_asks(model, monkeypatch) -> None:
+    looks = []
+    honest = looking.look
+    monkeypatch.setattr(looking, "look", lambda *given: looks.append(given[1]) or honest(*given))
+    plain = RMTPruner(model, None, Every(first=3, every=3, gate="none"), FixedRank(8))
+    for _ in range(4):
+        plain.step()
+    assert looks == [3]
+    watching = RMTPruner(small(), None, Settled(looks=2, tolerance=1.0, gate="none"), FixedRank(8))
+    plans = [watching.step() for _ in range(3)]
+    assert looks == [3, 1, 2, 3]
+    assert [plan is not None for plan in plans] == [False, True, False]
 
 
 def test_what_was_cut_can_be_loaded_into_a_fresh_model(model) -> None:

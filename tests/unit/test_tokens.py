@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rmtviz.site import home
-from rmtviz.tokens import MODES, Palette, fade
+from rmtviz.tokens import FONT, MODES, Palette, fade
 
 TEXT = ("ink", "muted", "learnt", "theory", "good", "warn", "bad")
 GRAPHIC = ("noise", "accent")
@@ -128,6 +128,7 @@ def test_streamlit_has_the_same_colours(mode: str, palette: Palette):
 
 def test_the_fonts_of_the_theme_are_there():
     config = tomllib.loads((home() / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert config["theme"]["font"] == FONT
     urls = [face["url"] for face in config["theme"]["fontFaces"]]
     assert urls
     assert [url for url in urls if not (home() / url.removeprefix("app/")).is_file()] == []

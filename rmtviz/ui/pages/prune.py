@@ -5,7 +5,7 @@ import streamlit as st
 from rmtviz import verdict
 from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
-from rmtviz.ui import cutting, judging, links, models, plans, running, session, widgets
+from rmtviz.ui import cutting, history, judging, links, models, plans, running, session, widgets
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
@@ -19,6 +19,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     run = judging.run_or_reason(model)
     analysis = model.analysed(method)
     plan = plans.plan(analysis, rule)
+    history.note(plan)
     if not links.bare():
         cutting.steps(model.digest)
 if not analysis.layers:

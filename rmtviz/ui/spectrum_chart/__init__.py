@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from rmtviz.tokens import MODES
+from rmtviz.tokens import FONT, MODES
 from rmtviz.ui import saving
 from rmtviz.ui.spectrum_chart.shown import PICTURES, SCALES
 from rmtviz.words import catalogue, partly, say
@@ -58,7 +58,7 @@ def show(data: dict[str, Any], mode: str) -> None:
         data={
             **data,
             "colours": {name: getattr(colours, name) for name in names},
-            "font": "Inter, system-ui, sans-serif",
+            "font": FONT,
             "saving": saving.words(),
         },
         on_cut_change=lambda: None,

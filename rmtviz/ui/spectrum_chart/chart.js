@@ -88,8 +88,10 @@ function show(state) {
   }
   const [gone, kept] = [fill(data.words.gone, { count: data.p - rank }), fill(data.words.stays, { count: rank })]
   const [before, after] = right ? [gone, kept] : [kept, gone]
-  scene.cut.before.textContent = at > scene.left + 96 ? before : ""
-  scene.cut.after.textContent = at < scene.right - 80 ? after : ""
+  const { reach } = scene.cut
+  const [fitsBefore, fitsAfter] = [at - reach(before) > scene.left, at + reach(after) < scene.width]
+  scene.cut.before.textContent = fitsBefore ? before : ""
+  scene.cut.after.textContent = fitsAfter ? after : ""
   scene.cut.group.setAttribute("aria-valuenow", data.p - rank)
   scene.cut.group.setAttribute("aria-valuetext", spoken)
 }

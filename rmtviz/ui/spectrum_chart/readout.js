@@ -30,7 +30,7 @@ function verdict(data, rank) {
   const means = fill(words[key], values)
   if (!curve || rank === p) return means
   const shown = { samples: whole(curve.samples), unit: curve.unit, needed: curve.needed }
-  return `${means} ${fill(words[rank >= curve.needed ? "no_loss" : "loss"], shown)}`
+  return both(words, means, fill(words[rank >= curve.needed ? "no_loss" : "loss"], shown))
 }
 
 function accuracy(data, rank) {
@@ -60,7 +60,7 @@ function readout(at, data, rank) {
     const read = accuracy(data, rank)
     at.accuracy.textContent = read.value
     at.accuracyNote.textContent = read.note
-    spoken = `${spoken} ${read.text}`
+    if (read.text) spoken = both(words, spoken, read.text)
   } else if (data.removed) {
     at.accuracy.textContent = percent(data.removed[rank], 1)
     at.accuracyNote.textContent = words.removed_note
@@ -69,7 +69,8 @@ function readout(at, data, rank) {
     const total = size.rest + stored(size, rank)
     at.stored.textContent = percent(total / size.whole)
     at.storedNote.textContent = fill(words.stored_note, { parameters: whole(total) })
-    spoken = `${spoken} ${fill(words.spoken_size, { share: percent(total / size.whole) })}`
+    const share = percent(total / size.whole)
+    spoken = both(words, spoken, fill(words.spoken_size, { share }))
   }
-  return `${spoken} ${at.verdict.textContent}`
+  return both(words, spoken, at.verdict.textContent)
 }

@@ -259,9 +259,17 @@ function grip(svg, data, box, text) {
   draw(group, "path", { d: arrows, fill: "none", stroke: colours.on_accent, "stroke-width": 1.8 })
   const label = { ...text, y: box.row + 4, "font-size": 13, fill: colours.ink }
   const halo = { "paint-order": "stroke", stroke: colours.paper, "stroke-width": 4 }
-  return {
-    group,
-    before: draw(group, "text", { ...label, ...halo, x: -23, "text-anchor": "end" }, ""),
-    after: draw(group, "text", { ...label, ...halo, x: 23 }, ""),
+  const before = draw(group, "text", { ...label, ...halo, x: -23, "text-anchor": "end" }, "")
+  const after = draw(group, "text", { ...label, ...halo, x: 23 }, "")
+  const known = {}
+  /** How far words reach from the cut: measured once for each number of digits. */
+  const reach = (words) => {
+    const alike = words.replace(/\d/g, "0")
+    if (!(alike in known)) {
+      after.textContent = alike
+      known[alike] = 23 + after.getComputedTextLength()
+    }
+    return known[alike]
   }
+  return { group, before, after, reach }
 }

@@ -3,6 +3,9 @@
 const fill = (sentence, values = {}) =>
   sentence.replace(/\{(\w+)\}/g, (field, name) => values[name] ?? field)
 
+/** Two sentences, as the language sets them: Japanese has no space between. */
+const both = (words, first, second) => fill(words.both, { first, second })
+
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`
 
 const signed = (number, digits = 2) => {

@@ -1,0 +1,109 @@
+"""A comparison behind the page: the contenders of the lab over several seeds, one at a time."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rmtviz.errors import RmtvizError
+from rmtviz.ui.work import Job, Shot
+
+if TYPE_CHECKING:
+    from rmtviz.lab import Result
+    from rmtviz.training import EpochRecord, Training
+
+RESULTS = "results.json"
+"""The file of a comparison's folder that holds what is finished."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing(Shot):
+    """What a page may show of a comparison: the results so far, of `expected` ones.
+
+    `contender` and `seed` are at work, `epoch` is how far; `labels_wrong` the share of the
+    first seed's labels that are wrong, `selection_samples` the images that decide.
+    """
+
+    expected: int = 1
+    results: tuple["Result", ...] = ()
+    contender: str | None = None
+    seed: int = 0
+    epoch: int = 0
+    selection_samples: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of the results that is there."""
+        return len(self.results) / self.expected
+
+
+class Contest(Job[Standing]):
+    """One comparison: a recipe, of which the contenders change a little, and a number of seeds."""
+
+    def __init__(self, token: str, recipe: "Training", seeds: int, folder: Path) -> None:
+        from rmtviz.lab import CONTENDERS
+
+        super().__init__(token, folder, Standing(expected=seeds * len(CONTENDERS)))
+        self.recipe = recipe
+        self.seeds = seeds
+
+    @classmethod
+    def restored(cls, token: str, folder: Path) -> "Contest | None":
+        """Return a comparison that another server process began: done, or interrupted.
+
+        One whose files are broken, or of a version that knew other options, is none.
+        """
+        from rmtviz.training import Training
+
+        try:
+            words = json.loads((folder / "recipe.json").read_text("utf-8"))
+            contest = cls(token, Training(**words["recipe"]), int(words["seeds"]), folder)
+            results = contest.finished()
+        except (OSError, ValueError, TypeError, KeyError, RmtvizError):
+            return None
+        whole = len(results) == contest.snapshot.expected
+        contest.tell(state="done" if whole else "interrupted", results=results)
+        return contest
+
+    def begin(self) -> None:
+        """Make the folder, with what is compared in it."""
+        self.folder.mkdir(parents=True)
+        words = {"recipe": self.recipe.record(), "seeds": self.seeds}
+        (self.folder / "recipe.json").write_text(json.dumps(words), "utf-8")
+
+    def again(self) -> "Contest":
+        return Contest(self.token, self.recipe, self.seeds, self.folder)
+
+    def finished(self) -> tuple["Result", ...]:
+        """Return the results in the folder."""
+        from rmtviz.lab import Result
+
+        file = self.folder / RESULTS
+        rows = json.loads(file.read_text("utf-8")) if file.is_file() else []
+        return tuple(Result(**row) for row in rows)
+
+    def do(self) -> None:
+        from rmtviz import lab
+
+        results = self.finished()
+        selection = len(self.recipe.data().split("selection"))
+        self.tell(results=results, selection_samples=selection)
+        for seed in range(self.seeds):
+            done = {each.contender for each in results if each.seed == seed}
+            left = {name: each for name, each in lab.CONTENDERS.items() if name not in done}
+            for result in lab.run(self.recipe, [seed], left, self._epoch):
+                results = (*results, result)
+                self._keep(results)
+                self.tell(results=results, contender=None, seed=seed)
+                self.held()
+        self.tell(state="done", contender=None)
+
+    def _epoch(self, contender: str, record: "EpochRecord") -> None:
+        self.tell(contender=contender, epoch=record.epoch)
+        self.held()
+
+    def _keep(self, results: tuple["Result", ...]) -> None:
+        """Write the results so that, whenever the process dies, the file is the old or the new."""
+        part = self.folder / f"{RESULTS}.part"
+        part.write_text(json.dumps([asdict(each) for each in results]), "utf-8")
+        part.replace(self.folder / RESULTS)

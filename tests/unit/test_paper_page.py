@@ -1,0 +1,97 @@
+"""The page on the paper: its tables from rows with known answers, and that it is up to date."""
+
+import importlib.util
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SPEC = importlib.util.spec_from_file_location("paper_page", ROOT / "scripts" / "paper_page.py")
+page = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(page)
+
+
+def test_the_page_is_the_one_that_the_results_make() -> None:
+    words = tomllib.loads(page.WORDS.read_text("utf-8"))
+    assert page.PAGE.read_text("utf-8") == "\n".join(page.page(words)) + "\n"
+
+
+def test_every_section_has_a_table_a_script_and_a_result() -> None:
+    for section in tomllib.loads(page.WORDS.read_text("utf-8"))["section"]:
+        assert section["table"] in page.TABLES
+        assert (ROOT / "benchmarks" / "paper" / section["script"]).is_file()
+        assert (page.RESULTS / f"{section['result']}.json").is_file()
+
+
+def test_a_cuts_line_is_mean_and_range_over_the_seeds() -> None:
+    common = {"train_samples": 100, "rate": "constant", "run": "once", "spectra_share": 0.02}
+    rows = [{**common, "test_accuracy": x, "share": 0.05} for x in (0.97, 0.98)]
+    *_, line = page.cuts(rows)
+    assert "| 2 | 97.50 (97.00–98.00) | 5.0% | 2.0% |" in line
+
+
+def test_a_contenders_line_is_the_labs() -> None:
+    common = {
+        "selection_accuracy": 0.5,
+        "train_accuracy": 1.0,
+        "test_samples": 10,
+        "parameters": 1_000,
+        "never_predicted": 0,
+        "chosen": "rank 3",
+    }
+    rows = [
+        {**common, "contender": name, "seed": seed, "test_accuracy": x}
+        for name, scores in {"none": (0.7, 0.72), "rmt-chosen": (0.8, 0.8)}.items()
+        for seed, x in enumerate(scores)
+    ]
+    lines = list(page.contenders(rows))
+    assert lines[2] == "| none | 2 | 71.0 ± 1.4 | +0.0 ± 0.0 | 100.0 | 1,000 |"
+    assert lines[3] == "| rmt-chosen | 2 | 80.0 ± 0.0 | +9.0 ± 1.4 | 100.0 | 1,000 |"
+    assert lines[-1].endswith("rank 3; rank 3.")
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        (
+            "classes",
+            {
+                "table": "E2",
+                "logits": "relu",
+                "cut": None,
+                "seed": 0,
+                "test_accuracy": [0.5, 0.612],
+                "classes_predicted": [5, 6],
+            },
+            "| E2 | relu | none | 0 | 50.0 61.2 | 6 |",
+        ),
+        (
+            "published",
+            {
+                "example": "4.4",
+                "logits": "linear",
+                "cuts": [3, 6],
+                "test_accuracy": [0.9, 0.95],
+                "classes_predicted": [10, 10],
+                "share": 0.5,
+            },
+            "| 4.4 | linear | 3, 6 | 95.0 | 10 | 50.0% |",
+        ),
+        (
+            "fashion",
+            {
+                "logits": "relu",
+                "cut": True,
+                "weight_decay": 0.001,
+                "train_accuracy": 0.9,
+                "test_accuracy": 0.8,
+                "classes_predicted": 9,
+                "parameters": 1234,
+            },
+            "| relu | yes | 0.001 | 90.0 | 80.0 | 9 | 1,234 |",
+        ),
+    ],
+)
+def test_a_run_is_a_line(name, row, said) -> None:
+    assert list(page.TABLES[name]([row]))[-1] == said
