@@ -142,8 +142,8 @@ def _metadata(found: Mapping[str, Found]) -> Mapping[str, str]:
         "groups": {name: it.groups for name, it in found.items() if it.groups > 1},
         "others": {name: it.other for name, it in found.items() if it.other},
     }
-    about = {key: value for key, value in record.items() if value}
-    return {"rmtviz": json.dumps(about)} if about else {}
+    about: dict[str, Any] = {key: value for key, value in record.items() if value}
+    return {"rmtviz": json.dumps({"conventions": "keras", **about})} if about else {}
 
 
 def _labels(layers: Mapping[Path, object], names: Mapping[Path, str]) -> Mapping[Path, str]:

@@ -34,6 +34,9 @@ POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "aver
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 
+EPSILON: Mapping[bool, float] = {False: 1e-5, True: 1e-3}
+"""The usual ε of a batch norm: PyTorch's, and Keras's."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageNetwork:
@@ -135,16 +138,16 @@ class CNN:
         sides = layout.sides(kernels, self.image[1:])
         if sides is None or not _follows(checkpoint, self.image, layout, convolutions, linears):
             raise CannotRun("layout_size", layout=self.layout, image=form(self.image))
+        keras = _keras(checkpoint, convolutions)
         stages: list[nn.Module] = []
         for each, norm, step, kernel in zip(
             convolutions, norms, layout.steps, kernels, strict=True
         ):
             stages.append(_convolution(checkpoint, each, step.margins(kernel), step.stride))
-            stages += [_norm(checkpoint, norm)] if norm else []
+            stages += [_norm(checkpoint, norm, EPSILON[keras])] if norm else []
             stages.append(ACTIVATIONS[self.activation]())
             stages += [POOLINGS[step.shrink](2)] if step.shrink in POOLINGS else []
-        last = any(each.kind.endswith("outputs_last") for each in convolutions)
-        stages.append(_Head(layout.head, last))
+        stages.append(_Head(layout.head, keras))
         for each in linears:
             stages += [linear(checkpoint, each), ACTIVATIONS[self.activation]()]
         centre, scale = INPUTS[self.inputs](self.mean, self.std, self.top)
@@ -282,10 +285,16 @@ def _norms(checkpoint: Checkpoint, convolutions: Sequence[Layer]) -> list[str]:
     return stems if fit else [""] * len(convolutions)
 
 
-def _norm(checkpoint: Checkpoint, stem: str) -> nn.BatchNorm2d:
-    """Return a batch norm as a module, with torch's usual ε of 1e-5."""
+def _keras(checkpoint: Checkpoint, convolutions: Sequence[Layer]) -> bool:
+    """Return whether the weights are Keras's: by the record of the reader, or by their kinds."""
+    told = checkpoint.about.get("conventions") == "keras"
+    return told or any(each.kind.endswith("outputs_last") for each in convolutions)
+
+
+def _norm(checkpoint: Checkpoint, stem: str, epsilon: float) -> nn.BatchNorm2d:
+    """Return a batch norm as a module, with this ε."""
     held = {part: parameter(f"{stem}.{part}", checkpoint[f"{stem}.{part}"]) for part in NORM}
-    made = nn.BatchNorm2d(len(held["weight"]))
+    made = nn.BatchNorm2d(len(held["weight"]), eps=epsilon)
     made.weight, made.bias = held["weight"], held["bias"]
     made.running_mean, made.running_var = held["running_mean"].data, held["running_var"].data
     return made

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from rmtviz import evaluation, layers, networks, pruning, tradeoff
+from rmtviz import evaluation, formats, layers, networks, pruning, tradeoff
 from rmtviz.analysis import analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import MNIST
@@ -14,6 +14,7 @@ from rmtviz.networks import CNN, cnn
 from rmtviz.networks._choosing import TIE
 from rmtviz.networks._layout import Layout, possible
 from rmtviz.rules import FixedRank, Off
+from tests.hostile.making import hdf5_file
 
 IMAGE = (1, 28, 28)
 
@@ -146,6 +147,44 @@ def test_keras_weights_run_alike(trained) -> None:
     one, other = CNN(layout)(weights(trained[layout])), CNN(layout)(Checkpoint.of(keras))
     assert one.logits(some) == pytest.approx(other.logits(some), abs=1e-4)
     assert [x.name for x in other.layers] == list(keras)[::2]
+
+
+@pytest.mark.parametrize("form", ["h5", "safetensors"])
+def test_a_keras_file_is_run_as_keras_flattens_pictures(form: str, trained) -> None:
+    layout = "same+max,same+max/flatten"
+    net, dataset = trained[layout], MNIST()()
+    arrays = {name: value.numpy() for name, value in net.state_dict().items()}
+    rows, flat = arrays["7.weight"].shape
+    pixels = arrays["7.weight"].reshape(rows, 12, 7, 7).transpose(0, 2, 3, 1).reshape(rows, flat)
+    held = {
+        "conv2d": (arrays["0.weight"].transpose(2, 3, 1, 0), arrays["0.bias"]),
+        "conv2d_1": (arrays["3.weight"].transpose(2, 3, 1, 0), arrays["3.bias"]),
+        "dense": (pixels.T, arrays["7.bias"]),
+    }
+    numbered = {
+        f"layers/{name}/vars/{place}": array
+        for name, both in held.items()
+        for place, array in enumerate(both)
+    }
+    read = formats.read(hdf5_file(numbered), "net.weights.h5")
+    if form != "h5":  # what a Keras file is written back as
+        read = formats.read(formats.write(read, form), "net.safetensors")
+    choice = networks.detect(read, dataset)
+    some = dataset.split("selection", foreign=True).first(1_000)
+    found = evaluation.evaluate(choice(read), some)
+    assert found.accuracy > 0.9
+    with torch.inference_mode():
+        expected = net(torch.tensor(some.images).float().div(255).view(-1, *IMAGE)).numpy()
+    assert CNN(layout)(read).logits(some.images) == pytest.approx(expected, abs=1e-4)
+    assert choice.layout == layout
+
+
+def test_a_batch_norm_of_keras_has_its_epsilon(trained) -> None:
+    layout = "same+stride,same+stride/flatten"
+    whole = weights(trained[layout])
+    for told, epsilon in ((whole, 1e-5), (whole.with_about(conventions="keras"), 1e-3)):
+        norms = [x for x in CNN(layout)(told).stages if isinstance(x, nn.BatchNorm2d)]
+        assert [norm.eps for norm in norms] == [epsilon, epsilon]
 
 
 def zeros(**shapes: tuple[int, ...]) -> Checkpoint:

@@ -280,4 +280,7 @@ def test_without_h5py_the_extra_is_named(monkeypatch):
 
 def test_the_record_says_what_was_found():
     found = formats.read(numbered(dense=[normal(4, 4)]))
-    assert json.loads(found.metadata["rmtviz"]) == {"kinds": {"dense.weight": "linear"}}
+    assert json.loads(found.metadata["rmtviz"]) == {
+        "conventions": "keras",
+        "kinds": {"dense.weight": "linear"},
+    }
