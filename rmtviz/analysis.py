@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rmtviz import formats, knobs, tracy_widom
+from rmtviz import formats, knobs, markup, tracy_widom
 from rmtviz.cache import remembered
 from rmtviz.checkpoint import Checkpoint, Skipped
 from rmtviz.decomposition import LayerSpectrum, Model, Spectra, decompose, skipped_record
@@ -21,6 +21,7 @@ from rmtviz.fits import BEMA, COMPARED, METHODS, Bulk, Dyson, Law, Method, MPFit
 from rmtviz.fits.base import SMALLEST, screen
 from rmtviz.layers import Layer
 from rmtviz.spectrum import Spectrum
+from rmtviz.words import say
 
 if TYPE_CHECKING:
     import pandas
@@ -152,6 +153,30 @@ class LayerAnalysis:
         rest = self.spectrum.values[self.spikes :]
         return float(rest @ rest) / self.spectrum.energy
 
+    def row(self) -> dict[str, str]:
+        """Return the layer as a line of a table, by the keys of its columns."""
+
+        def number(value: float | None, form: str) -> str:
+            return "–" if value is None else format(value, form)
+
+        m, n = self.layer.shape
+        return {
+            "name": self.name,
+            "shape": f"{m} × {n}",
+            "sigma": number(self.sigma, ".4g"),
+            "cut": number(self.cut, ".4g"),
+            "spikes": number(self.spikes, "d"),
+            "bulk_directions": number(self.bulk_directions, ".0%"),
+            "ks": number(self.ks, ".3f"),
+            "law": say(f"cli.word.{self.law}") if self.law else "–",
+        }
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: its line, and why there is no fit where there is none."""
+        spectrum = self.spectrum
+        rank = int((spectrum.values > 0).sum())
+        return markup.shown(say(f"status.{self.status}", p=spectrum.p, rank=rank), [self.row()])
+
     def to_dict(self) -> dict[str, Any]:
         """Return the layer's results as plain values for JSON."""
         edges = self.edges
@@ -209,6 +234,19 @@ class Analysis:
                 return layer
         known = ", ".join(layer.name for layer in self.layers) or "–"
         raise BadOption("unknown_layer", name=name, known=known)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the model, a line for each layer, and what was skipped."""
+        model = self.model
+        head = say(
+            "cli.file",
+            source=model.source,
+            format=model.format,
+            parameters=model.parameters,
+            bytes=model.bytes,
+        )
+        skipped = say("notebook.skipped", count=len(self.skipped)) if self.skipped else ""
+        return markup.shown(head, (layer.row() for layer in self.layers), skipped)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, without the spectra."""

@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz import markup
 from rmtviz.errors import BadOption
 from rmtviz.words import say
 
@@ -161,6 +162,25 @@ class Checkpoint:
             f"Checkpoint({self.source!r}, {self.format}, {len(self)} tensors, "
             f"{self.parameters:,} parameters, {self.digest[:12]})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: its file, and its tensors."""
+        head = say(
+            "cli.file",
+            source=self.title,
+            format=self.format,
+            parameters=self.parameters,
+            bytes=self.bytes,
+        )
+        rows = (
+            {
+                "tensor": name,
+                "sides": " × ".join(map(str, each.shape)) or "–",
+                "dtype": each.dtype.name,
+            }
+            for name, each in self.tensors.items()
+        )
+        return markup.shown(head, rows)
 
     @functools.cached_property
     def digest(self) -> str:

@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rmtviz import markup
 from rmtviz.errors import BadOption, PlanRefused
 from rmtviz.factors import Calibration
 from rmtviz.rules.base import sound
+from rmtviz.words import say
 
 FORMS = ("auto", "dense", "factored")
 """How a cut layer is stored: factored where that is smaller, always dense, always factored."""
@@ -66,6 +68,22 @@ class PruningPlan:
             for cut in self.cuts
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rule, and what happens to each layer."""
+        rows = (
+            {
+                "name": cut.name,
+                "rank": f"{cut.rank_before} → {cut.rank_after}",
+                "weights": f"{cut.parameters_before:,} → {cut.parameters_after:,}",
+                "form": say(f"prune.form.{cut.form}"),
+                "reason": say(f"reason.{cut.reason}"),
+            }
+            for cut in self.cuts
+        )
+        return markup.shown(
+            say("notebook.plan", rule=self.rule, method=self.method, digest=self.digest[:12]), rows
+        )
 
     def to_json(self) -> str:
         """Return the plan as JSON text."""

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz import markup
 from rmtviz.datasets import Samples
 from rmtviz.errors import CannotRun, DataRefused
 from rmtviz.networks import TOKENS, Runner
+from rmtviz.words import say
 
 Z95 = 1.959963984540054
 """The 0.975 quantile of the normal law."""
@@ -54,6 +56,21 @@ class Evaluation:
     def standard_error(self) -> float:
         """The standard error of the accuracy: the binomial one times `design`."""
         return self.design * math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how much was read right, with its standard error."""
+        head = say(
+            "cli.read",
+            accuracy=self.accuracy,
+            samples=self.samples,
+            dataset=self.dataset,
+            unit=say(f"unit.{self.unit}"),
+            split=self.split,
+            loss=self.loss,
+            activation=self.activation,
+            inputs=self.inputs,
+        )
+        return markup.shown(head, note=say("notebook.error", points=100 * self.standard_error))
 
 
 def evaluate(network: Runner, samples: Samples) -> Evaluation:

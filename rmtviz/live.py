@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from rmtviz import pruning, tradeoff
+from rmtviz import markup, pruning, tradeoff
 from rmtviz.analysis import Analysis, analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
@@ -19,6 +19,7 @@ from rmtviz.cuts import PruningPlan
 from rmtviz.errors import CannotRun
 from rmtviz.factors import Factors
 from rmtviz.rules import Off, Rule
+from rmtviz.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,17 @@ class Judged:
     plan: PruningPlan
     size: Size
     value: float
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rule, the value, what is stored."""
+        head = say(
+            "notebook.judged",
+            rule=self.plan.rule,
+            value=self.value,
+            parameters=self.size.parameters,
+            bytes=self.size.bytes,
+        )
+        return markup.shown(head)
 
 
 @dataclass(frozen=True, eq=False)

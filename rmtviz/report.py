@@ -1,11 +1,11 @@
 """A cut on one page, to take away: what was done, what it saves, what it costs, how it was made."""
 
 import html
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rmtviz import pruning, verdict
 from rmtviz.analysis import Analysis
+from rmtviz.markup import table, tag
 from rmtviz.pruning import LayerCut, PruningPlan, Size
 from rmtviz.tokens import FONT, LIGHT
 from rmtviz.words import language, say
@@ -43,10 +43,10 @@ def cut_report(
     before, after = sizes
     head = verdict.of_plan(before, after, read) if plan.cuts else say("verdict.model_empty")
     parts = [
-        _tag("h1", head),
-        _tag("p", say("report.model", source=analysis.model.source)),
-        _tag("h2", say("report.saves")),
-        _table(
+        tag("h1", head),
+        tag("p", say("report.model", source=analysis.model.source)),
+        tag("h2", say("report.saves")),
+        table(
             [say("report.figure"), say("report.before"), say("report.after"), say("report.change")],
             [
                 [
@@ -62,10 +62,10 @@ def cut_report(
                 )
             ],
         ),
-        _tag("h2", say("report.costs")),
+        tag("h2", say("report.costs")),
         *_costs(trial),
-        _tag("h2", say("report.layers")),
-        _table(
+        tag("h2", say("report.layers")),
+        table(
             [say(f"prune.column.{key}") for key in ("name", "rank", "kept", "error", "reason")],
             [
                 [
@@ -79,9 +79,9 @@ def cut_report(
             ],
             "why",
         ),
-        _tag("p", say("report.error"), "small"),
-        _tag("h2", say("report.made")),
-        _tag(
+        tag("p", say("report.error"), "small"),
+        tag("h2", say("report.made")),
+        tag(
             "p",
             say("report.provenance", rule=plan.rule, method=plan.method, digest=plan.digest),
             "small",
@@ -102,12 +102,12 @@ def _error(analysis: Analysis, cut: LayerCut) -> float:
 
 def _costs(trial: "Trial | None") -> list[str]:
     if trial is None:
-        return [_tag("p", say("report.untested"))]
+        return [tag("p", say("report.untested"))]
     return [
-        _tag("p", verdict.of_test(trial.before, trial.after, trial.paired)),
-        _tag("p", verdict.of_latency(trial.latency["before"], trial.latency["after"])),
-        _tag("p", say("prune.controls")),
-        _table(
+        tag("p", verdict.of_test(trial.before, trial.after, trial.paired)),
+        tag("p", verdict.of_latency(trial.latency["before"], trial.latency["after"])),
+        tag("p", say("prune.controls")),
+        table(
             [say("report.control"), _accuracy(trial.before)],
             [
                 [say(f"prune.control.{name}"), f"{each.accuracy:.1%}"]
@@ -119,15 +119,3 @@ def _costs(trial: "Trial | None") -> list[str]:
 
 def _accuracy(read: "Evaluation") -> str:
     return say("report.accuracy", samples=read.samples, unit=say(f"unit.{read.unit}"))
-
-
-def _tag(name: str, text: str, kind: str = "") -> str:
-    mark = f' class="{kind}"' if kind else ""
-    return f"<{name}{mark}>{html.escape(text)}</{name}>"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    mark = f' class="{kind}"' if kind else ""
-    head = "".join(_tag("th", text) for text in heads)
-    body = "".join("<tr>" + "".join(_tag("td", text) for text in row) + "</tr>" for row in rows)
-    return f"<table{mark}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -15,7 +15,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz import blas
+from rmtviz import blas, markup
+from rmtviz.words import say
 
 Array = NDArray[np.float64]
 
@@ -59,6 +60,20 @@ class Spectrum:
             raise ValueError("singular values must be finite, non-negative and descending")
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how many values, of what matrix, from where to where."""
+        rows, columns = self.shape
+        head = say(
+            "notebook.spectrum",
+            p=len(self.values),
+            rows=rows,
+            columns=columns,
+            largest=self.values[0],
+            smallest=self.values[-1],
+        )
+        note = say("notebook.estimated", error=self.estimated) if self.estimated else ""
+        return markup.shown(head, note=note)
 
     @classmethod
     def of(cls, matrix: NDArray[np.floating]) -> "Spectrum":

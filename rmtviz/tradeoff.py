@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz import pruning
+from rmtviz import markup, pruning
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import cross_entropies, paired_interval
 from rmtviz.factors import Factors
 from rmtviz.networks import Network, Runner
+from rmtviz.words import say
 
 Array = NDArray[np.float64]
 
@@ -92,6 +93,26 @@ class Curve:
     def at(self, rank: int, quantity: str = "accuracy") -> float:
         """Return a quantity at a rank, between two measured ones on the line between them."""
         return float(np.interp(rank, self.ranks, self.each(quantity)))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what was read right at each rank."""
+        head = say(
+            "notebook.curve",
+            layer=self.layer,
+            samples=self.samples,
+            unit=say(f"unit.{self.unit}"),
+            split=self.split,
+        )
+        rows = (
+            {
+                "rank": f"{each.rank}",
+                "read": f"{each.accuracy:.2%}",
+                "interval": f"{100 * each.low:+.2f} … {100 * each.high:+.2f}",
+                "loss": f"{each.loss:.4f}",
+            }
+            for each in self.points
+        )
+        return markup.shown(head, rows)
 
 
 def curve(network: Runner, index: int, factors: Factors, samples: Samples) -> Curve:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rmtviz import evaluation, pruning, whitening
+from rmtviz import evaluation, markup, pruning, whitening
 from rmtviz.analysis import Analysis, analyze
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
@@ -16,6 +16,7 @@ from rmtviz.networks import Choice, Runner, Transparent
 from rmtviz.rules import Off
 from rmtviz.tradeoff import SLOW
 from rmtviz.whitening import Moments
+from rmtviz.words import say
 
 CALIBRATED = 5_000
 """The number of samples on which the directions of outputs are found.
@@ -39,6 +40,18 @@ class Outcome:
     accuracy: float
     loss: float
     paired: Paired
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rule, what it reads right, what it costs."""
+        row = {
+            "read": f"{self.accuracy:.2%}",
+            "interval": f"{100 * self.paired.low:+.2f} … {100 * self.paired.high:+.2f}",
+            "loss": f"{self.loss:.4f}",
+            "parameters": f"{self.size.parameters:,}",
+            "macs": f"{self.size.macs:,}",
+        }
+        head = say("notebook.outcome", rule=self.plan.rule, samples=self.samples)
+        return markup.shown(head, [row])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

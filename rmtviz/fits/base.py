@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz import knobs, tracy_widom
+from rmtviz import knobs, markup, tracy_widom
 from rmtviz.marchenko_pastur import MarchenkoPastur
 from rmtviz.spectrum import Spectrum
+from rmtviz.words import say
 
 SMALLEST = 20
 """Fewer singular values than this cannot be judged by a law of large matrices."""
@@ -110,6 +111,21 @@ class MPFit:
     def scaled(self) -> bool:
         """Whether law and cut belong to a rescaled matrix."""
         return self.equalised is not None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the method, and the bulk or why there is none."""
+        if self.bulk is None:
+            return markup.shown(say("notebook.no_bulk", method=self.method, status=self.status))
+        bulk = self.bulk
+        row = {
+            "sigma": f"{bulk.sigma:.4g}",
+            "bulk_edge": f"{bulk.edges[1]:.4g}",
+            "cut": f"{bulk.cut:.4g}",
+            "spikes": f"{bulk.spikes}",
+            "ks": f"{bulk.ks:.3f}",
+            "law": say(f"cli.word.{bulk.verdict}"),
+        }
+        return markup.shown(say("notebook.fit", method=self.method), [row])
 
 
 @dataclass(frozen=True, slots=True)
