@@ -101,9 +101,9 @@ def main() -> None:
 
 
 def visit(page: Page, address: str) -> None:
-    """Open the first page, and wait until the accuracy at every rank is known."""
+    """Open Explore, and wait until the accuracy at every rank is known."""
     page.set_default_timeout(60_000)
-    page.goto(address)
+    page.goto(f"{address}/explore")
     page.locator(".stage .grip[aria-valuetext*=Accuracy]").wait_for()
     time.sleep(5)  # the warm-up ends
 
