@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rmtviz.errors import RmtvizError
+from rmtviz.errors import CannotRun, RmtvizError
 from rmtviz.words import say
 
 TICK = 0.2
@@ -42,6 +42,22 @@ class Shot:
 
 
 S = TypeVar("S", bound=Shot)
+T = TypeVar("T")
+
+
+def asked(function: Callable[[], T]) -> T:
+    """Return what somebody else's function gives.
+
+    Raises:
+        CannotRun: it fails; the refusal holds its message.
+    """
+    try:
+        return function()
+    except RmtvizError:
+        raise
+    except Exception as problem:
+        words = f"{type(problem).__name__}: {problem}".split("\n")[0]
+        raise CannotRun("metric_failed", problem=words) from problem
 
 
 class Job(abc.ABC, Generic[S]):
