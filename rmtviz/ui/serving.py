@@ -64,9 +64,9 @@ def studio(
 
     if runtime.exists():
         raise BadOption("studio_open")
-    checkpoint = replace(checkpoint_of(model), source=name or type(model).__name__)
     live = None if evaluate is None else Live(model, evaluate)
-    kept = session.library().add(checkpoint, live=live)
+    weights = live.checkpoint if live else checkpoint_of(model)
+    kept = session.library().add(replace(weights, source=name or type(model).__name__), live=live)
     session.library().hold(kept.key)
     try:
         address, end = _serve(port)
@@ -105,9 +105,7 @@ def _serve(port: int) -> tuple[str, Callable[[], None]]:
     found = door.getsockname()[1]
     main = sys.modules["__main__"]
     script = App(home() / "app.py")
-    bootstrap.load_config_options(
-        {"server.port": found, "server.address": HOST, "server.headless": True}
-    )
+    bootstrap.load_config_options({})  # anew, as now it is known which script's they are
     server = uvicorn.Server(
         uvicorn.Config(script, ws="websockets-sansio", log_level="error", access_log=False)
     )

@@ -50,9 +50,9 @@ read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
 paired = running.paired(runs, plan) if runs else None
 with head:
     st.subheader(verdict.of_plan(before, after, read), anchor=False)
-    cutting.numbers(before, after, read, paired)
     if model.live:
         owning.numbers(model, model.live, plan)
+    cutting.numbers(before, after, read, paired)
 with left:
     if isinstance(run, Running):
         cutting.curve(run, analysis, layer, plan)
