@@ -7,6 +7,7 @@ import streamlit as st
 from rmtviz import datasets, networks
 from rmtviz.datasets import DATASETS, Dataset
 from rmtviz.errors import RmtvizError
+from rmtviz.formats import Limits
 from rmtviz.ui import widgets
 from rmtviz.ui.library import Model
 from rmtviz.words import say
@@ -14,7 +15,6 @@ from rmtviz.words import say
 if TYPE_CHECKING:
     from rmtviz.ui.running import Running
 
-UPLOAD_MB = 200
 
 WAYS = {"activation": networks.ACTIVATIONS, "inputs": networks.INPUTS}
 """What a visitor may say of how a network runs, and what there is to choose from."""
@@ -96,12 +96,13 @@ def _recorded(model: Model) -> str | None:
 def _upload() -> None:
     """Draw the uploader; what was read becomes the choice, and the bytes are dropped."""
     turn = st.session_state.setdefault("data_turn", 0)
-    st.markdown(say("prune.data_own", megabytes=UPLOAD_MB))
+    megabytes = -(-Limits.configured().upload_bytes // 10**6)
+    st.markdown(say("prune.data_own", megabytes=megabytes))
     files = st.file_uploader(
         say("prune.data_file"),
         key=f"data_{turn}",
         accept_multiple_files=True,
-        max_upload_size=UPLOAD_MB,
+        max_upload_size=megabytes,
         label_visibility="collapsed",
     )
     if not files:

@@ -155,7 +155,7 @@ def test_an_amount_that_makes_no_sense_is_passed_over(visit, amount: str):
 
 def test_a_budget_that_nothing_meets_is_said(studio):
     studio.choose("budget", "parameters").choose("amount_parameters", 0.5)
-    studio.until(lambda: study().over)
+    studio.until(lambda: study().over).run()
     smallest = 784 + 512 + 512 + 256 + 256 + 10 + 778
     assert smallest > 0.005 * 535_818
     assert say("error.budget_reach.do") in studio.words

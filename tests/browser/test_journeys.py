@@ -244,6 +244,21 @@ def test_what_was_trained_is_explored_pruned_and_taken_home(page: Page, tmp_path
     assert formats.read(file).about["trained"]["train_samples"] == 1_000
 
 
+def test_a_cut_during_training_is_watched_scrubbed_and_branched_from(page: Page):
+    page.goto("/train")
+    pick(page, "choice.cuts", "choice.once.title")
+    short_run(page, epochs=4)
+    expect(page.get_by_text(say("train.done", epochs=4))).to_be_visible(timeout=LONG)
+    expect(opening(page, "train.sentence")).to_be_visible()
+    film = page.get_by_role("slider", name=say("train.film")).first
+    film.press("Home")
+    film.press("ArrowRight")
+    branch = button(page, "train.branch", epoch=1)
+    branch.click()
+    expect(page.get_by_text(say("train.done", epochs=4))).to_be_visible(timeout=LONG)
+    expect(page.get_by_text(re.compile("from epoch 1")).first).to_be_visible()
+
+
 def test_two_visitors_train_at_once_and_do_not_see_each_other(page: Page, browser: Browser, server):
     other = browser.new_context(base_url=server.url, reduced_motion="reduce").new_page()
     try:

@@ -1,10 +1,14 @@
 """The page on the paper: its tables from rows with known answers, and that it is up to date."""
 
 import importlib.util
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from rmtviz.lab import Result, table
+from rmtviz.words import LANGUAGES, catalogue
 
 ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location("paper_page", ROOT / "scripts" / "paper_page.py")
@@ -95,3 +99,23 @@ def test_a_contenders_line_is_the_labs() -> None:
 )
 def test_a_run_is_a_line(name, row, said) -> None:
     assert list(page.TABLES[name]([row]))[-1] == said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_labs_page_says_the_figures_of_the_five_seeds(language) -> None:
+    record = json.loads((page.RESULTS / "label_noise_mnist_40.json").read_text("utf-8"))
+    rows = [Result(**row) for row in record["rows"]]
+    none = {row.seed: row.test_accuracy for row in rows if row.contender == "none"}
+    edge = [
+        100 * (row.test_accuracy - none[row.seed])
+        for row in rows
+        if row.contender == "rmt-afterwards"
+    ]
+    lines = {line.contender: line for line in table(rows)}
+    said = catalogue(language)["train.honest_measured"]
+    assert f"{min(edge):.1f}".replace("-", "−") in said
+    assert f"{max(edge):+.1f}" in said
+    for name in ("rmt-chosen", "early-stopping"):
+        line = lines[name]
+        assert line.seeds == 5
+        assert f"{100 * line.gain:.1f} ± {100 * line.gain_spread:.1f}" in said

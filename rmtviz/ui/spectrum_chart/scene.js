@@ -263,8 +263,8 @@ function grip(svg, data, box, text) {
   const after = draw(group, "text", { ...label, ...halo, x: 23 }, "")
   const known = {}
   /** How far words reach from the cut: measured once for each number of digits. */
-  const reach = (words) => {
-    const alike = words.replace(/\d/g, "0")
+  const reach = (sentence) => {
+    const alike = sentence.replace(/\d/g, "0")
     if (!(alike in known)) {
       after.textContent = alike
       known[alike] = 23 + after.getComputedTextLength()
