@@ -1,6 +1,7 @@
 """A job behind the pages: a thread that waits for its turn, and can be paused and stopped.
 
 It publishes frozen snapshots; pages only read them. What it has finished is in its folder.
+Here everything may be caught: what a job does, and what somebody else's function raises.
 """
 
 import abc
