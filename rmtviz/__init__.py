@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rmtviz.pruning import PruningPlan, apply, plan
     from rmtviz.rules import RULES, EnergyShare, FixedRank, NoiseEdge
     from rmtviz.spectrum import Spectrum
+    from rmtviz.ui.serving import studio
 
 _HOMES = {
     "Checkpoint": "checkpoint",
@@ -43,6 +44,7 @@ _HOMES = {
     "PruningPlan": "pruning",
     "apply": "pruning",
     "RmtvizError": "errors",
+    "studio": "ui.serving",
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "apply",
     "plan",
     "read",
+    "studio",
     "write",
 ]
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rmtviz import markup, pruning, tradeoff
-from rmtviz.analysis import Analysis, analyze
+from rmtviz.analysis import Analysis, analyze, checkpoint_of
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
 from rmtviz.cuts import PruningPlan
@@ -44,7 +44,7 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """A live module, and the function that judges it: a number, larger where it is better.
+    """A live module, and the function that judges it by a number: a loss, perplexity, F1.
 
     The function is given a copy in eval mode, of the same structure but for cut layers, which
     are two in a Sequential.
@@ -56,7 +56,7 @@ class Live:
     @functools.cached_property
     def checkpoint(self) -> Checkpoint:
         """The module's tensors as they were when first asked for."""
-        return Checkpoint.of(self.module.state_dict())
+        return checkpoint_of(self.module)
 
     @functools.cached_property
     def analysis(self) -> Analysis:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rmtviz import analysis, formats, layers
 from rmtviz.analysis import Analysis
@@ -20,6 +21,9 @@ from rmtviz.decomposition import Spectra, decompose
 from rmtviz.fits import Method
 from rmtviz.site import home
 from rmtviz.ui.memo import Memo
+
+if TYPE_CHECKING:
+    from rmtviz.live import Live
 
 SAMPLES = ("clean", "noisy", "untrained", "language")
 """The shipped demo networks, by the name that stands in the URL."""
@@ -43,6 +47,7 @@ class Model:
     """A model that can be looked at: its key in the URL, its title, its spectra, its weights.
 
     `copies` are the names of the copies of the weights in its file, the one taken first.
+    `live` is the module in its owner's process with what judges it, where there is one.
     """
 
     key: str
@@ -51,6 +56,7 @@ class Model:
     load: Callable[[], Checkpoint]
     load_initial: Callable[[], Checkpoint] | None = None
     copies: tuple[str, ...] = ()
+    live: "Live | None" = None
     memo: Memo = field(default_factory=Memo)
 
     @property
@@ -112,13 +118,16 @@ class Library:
         self._tabs: dict[str, int] = {}
 
     def add(
-        self, checkpoint: Checkpoint, progress: Callable[[int, int], None] | None = None
+        self,
+        checkpoint: Checkpoint,
+        progress: Callable[[int, int], None] | None = None,
+        live: "Live | None" = None,
     ) -> Model:
         """Decompose a checkpoint and keep both; return the model with its new token."""
         spectra = decompose(checkpoint, progress, equalise=_affordable(checkpoint))
         key = secrets.token_urlsafe(12)
         copies = (checkpoint.copy, *checkpoint.copies)
-        model = Model(key, checkpoint.title, spectra, lambda: checkpoint, copies=copies)
+        model = Model(key, checkpoint.title, spectra, lambda: checkpoint, copies=copies, live=live)
         with self._lock:
             self._models[key] = model
             self._seen[key] = time.monotonic()
@@ -145,6 +154,13 @@ class Library:
                 del self._tabs[key]
             if key in self._models:
                 self._seen[key] = time.monotonic()
+
+    def drop(self, key: str) -> None:
+        """Forget a model at once."""
+        with self._lock:
+            self._models.pop(key, None)
+            self._seen.pop(key, None)
+            self._tabs.pop(key, None)
 
     def __len__(self) -> int:
         return len(self._models)

@@ -1,6 +1,7 @@
 """A job behind the pages: a thread that waits for its turn, and can be paused and stopped.
 
 It publishes frozen snapshots; pages only read them. What it has finished is in its folder.
+Here everything may be caught: what a job does, and what somebody else's function raises.
 """
 
 import abc
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rmtviz.errors import RmtvizError
+from rmtviz.errors import CannotRun, RmtvizError
 from rmtviz.words import say
 
 TICK = 0.2
@@ -42,6 +43,22 @@ class Shot:
 
 
 S = TypeVar("S", bound=Shot)
+T = TypeVar("T")
+
+
+def asked(function: Callable[[], T]) -> T:
+    """Return what somebody else's function gives.
+
+    Raises:
+        CannotRun: it fails; the refusal holds its message.
+    """
+    try:
+        return function()
+    except RmtvizError:
+        raise
+    except Exception as problem:
+        words = f"{type(problem).__name__}: {problem}".split("\n")[0]
+        raise CannotRun("metric_failed", problem=words) from problem
 
 
 class Job(abc.ABC, Generic[S]):

@@ -5,7 +5,18 @@ import streamlit as st
 from rmtviz import verdict
 from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
-from rmtviz.ui import cutting, history, judging, links, models, plans, running, session, widgets
+from rmtviz.ui import (
+    cutting,
+    history,
+    judging,
+    links,
+    models,
+    owning,
+    plans,
+    running,
+    session,
+    widgets,
+)
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
@@ -16,7 +27,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     whole_plan = plans.adopted(model.digest)
     rule = widgets.strategy(RULES, "rule") if whole_plan is None else cutting.adopted(whole_plan)
     method = widgets.strategy(METHODS, "method")
-    run = judging.run_or_reason(model)
+    run = None if model.live else judging.run_or_reason(model)
     analysis = model.analysed(method)
     plan = plans.plan(analysis, rule)
     history.note(plan)
@@ -39,11 +50,16 @@ read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
 paired = running.paired(runs, plan) if runs else None
 with head:
     st.subheader(verdict.of_plan(before, after, read), anchor=False)
+    if model.live:
+        owning.numbers(model, model.live, plan)
     cutting.numbers(before, after, read, paired)
 with left:
     if isinstance(run, Running):
         cutting.curve(run, analysis, layer, plan)
-    else:
+    elif model.live:
+        cutting.weights_error(analysis, layer, plan[layer].rank_after)
+        owning.curve(model, model.live, layer)
+    elif run:
         judging.no_accuracy(run, model, analysis, plan, layer)
 with right:
     cutting.table(analysis, plan)
