@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from rmtviz.tokens import MODES
+from rmtviz.ui import saving
 from rmtviz.words import say
 
 Row = dict[str, Any]
@@ -95,9 +96,13 @@ def draw(
     mode: str,
     marks: Sequence[int] = (),
     height: int = HEIGHT,
+    still: bool = True,
 ) -> None:
-    """Draw a curve in a card; the axis of epochs is that of the whole run, so that it stands."""
-    with st.container(border=True, height="stretch"):
+    """Draw a curve in a card; the axis of epochs is that of the whole run, so that it stands.
+
+    One that is `still`, and does not grow any more, can be saved.
+    """
+    with st.container(border=True, height="stretch", key=f"curve_{name}"):
         st.caption(say(f"train.{name}_chart"))
         if not points:
             st.skeleton(height=height)
@@ -105,8 +110,12 @@ def draw(
         frame = pd.DataFrame(points, columns=["epoch", "name", "value"]).astype(
             {"epoch": float, "name": str, "value": float}
         )
-        alt = say(f"train.{name}_alt")
+        alt, title = say(f"train.{name}_alt"), say(f"train.{name}_chart")
         st.vega_lite_chart(frame, _spec(points, form, epochs, mode, marks, height), alt=alt)
+        if still:
+            file = f"training-{name}"
+            code = say("chart.code_curve", file=repr(f"{file}.csv")).strip() + "\n"
+            saving.beside(f"curve_{name}", frame.to_csv(index=False), code, file, title)
 
 
 def _spec(

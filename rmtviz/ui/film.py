@@ -50,7 +50,14 @@ def draw(run: Run, mode: str) -> None:
         words = _words(shot.rows[shown], layer)
         st.caption(words)
         picture = figures.spectrum(layer, "singular", mode, others)
-        widgets.chart(picture, "live-spectrum", words)
+        code = _lines(run, shown, name) if shot.over else None
+        widgets.chart(picture, "live-spectrum", words, code)
+
+
+def _lines(run: Run, epoch: int, layer: str) -> str:
+    """Return the lines of Python that make a frame, from the network that is taken home there."""
+    file = f"{run.token}-epoch-{epoch:03}.safetensors"
+    return say("chart.code_frame", file=repr(file), layer=repr(layer)).strip() + "\n"
 
 
 def epoch(run: Run) -> int:

@@ -174,7 +174,7 @@ def _curves(shot: Snapshot, mode: str) -> None:
     drawn += [(name, points(shot.rows), form) for name, (points, form) in curves.CURVES.items()]
     with st.grid(3, min_column_width=240):
         for name, points, form in drawn:
-            curves.draw(name, points, form, shot.epochs, mode, marks)
+            curves.draw(name, points, form, shot.epochs, mode, marks, still=shot.over)
 
 
 def _after(run: Run, settings: "Training | None") -> None:

@@ -283,3 +283,20 @@ def test_a_run_that_fails_in_a_comparison_says_so(visit, monkeypatch):
     assert do == say("train.failed_do")
     assert "secret" not in visitor.words
     assert say("train.resume") in visitor.buttons()
+
+
+def test_the_curves_of_a_finished_run_are_made_anew_from_their_tables(
+    visit, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    figures = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("plotly.graph_objects.Figure.show", lambda self: figures.append(self))
+    visitor = visit("train", **SETTINGS | {"epochs": "2"}).press("train.start")
+    visitor.until(lambda: say("train.done", epochs=2) in visitor.words)
+    given = json.loads(visitor.at.get_by_key("save_curve_accuracy").proto.json)
+    (tmp_path / f"{given['file']}.csv").write_text(given["table"], "utf-8")
+    exec(given["code"], {})
+    lines = {line.split(",", 1)[0] for line in given["table"].splitlines()[1:]}
+    assert {str(x) for trace in figures[0].data for x in trace.x} == lines
+    frame = json.loads(visitor.at.get_by_key("save_picture_live-spectrum").proto.json)
+    assert "rmtviz.analyze" in frame["code"]

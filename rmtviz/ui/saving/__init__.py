@@ -1,7 +1,7 @@
 """The way home for every picture: PNG, SVG, CSV, and the lines of Python that make it.
 
 The parts are shared by the pictures that the browser draws itself; `beside` offers the same
-for a chart of Plotly.
+for a chart of Plotly or Vega.
 """
 
 from importlib import resources
