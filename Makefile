@@ -5,12 +5,12 @@ PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12 python3.11
 PIP = -m pip install --disable-pip-version-check --quiet
 
 # One BLAS thread, and idle ones that sleep: on few cores anything else is slower.
-app test demos bench paper: export OPENBLAS_NUM_THREADS = 1
-app test demos bench paper: export OMP_WAIT_POLICY = PASSIVE
-demos bench paper: export PYTHONPATH = $(CURDIR)
+app test demos bench paper study: export OPENBLAS_NUM_THREADS = 1
+app test demos bench paper study: export OMP_WAIT_POLICY = PASSIVE
+demos bench paper study: export PYTHONPATH = $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check bench demos fuzz paper
+.PHONY: help app test check bench demos fuzz paper study
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -31,12 +31,15 @@ fuzz: .venv/.dev ## read mutated files of every format (ARGS="--count 10000 --se
 	.venv/bin/python -m tests.hostile.fuzz $(ARGS)
 
 bench: .venv-bench/.bench ## run the benchmarks, in an environment of their own
-	@for file in benchmarks/*.py; do echo "$$file"; .venv-bench/bin/python "$$file" || exit 1; done
+	@for file in $(filter-out benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "$$file"; .venv-bench/bin/python "$$file" || exit 1; done
 
 paper: .venv/.app ## reproduce the paper's tables (an hour on two cores) and write docs/paper.md
 	for name in example_4_1 cut_once relu_logits published fashion label_noise "label_noise --noise 0 --seeds 1"; do \
 		set -- $$name; script=$$1; shift; .venv/bin/python benchmarks/paper/$$script.py "$$@" || exit 1; done
 	.venv/bin/python scripts/paper_page.py
+
+study: .venv/.app ## find where cuts help and where they don't (eight minutes) and write docs/study.md
+	.venv/bin/python benchmarks/study.py --write
 
 demos: .venv/.app ## train the demo networks again and analyse them
 	.venv/bin/python scripts/demos.py

@@ -74,7 +74,7 @@ class Chosen:
     times: tuple[float, ...] = TIMES
 
     def __call__(self, trained: Trained) -> Candidates:
-        """Yield one for each multiple and each layer, and for all layers together."""
+        """Yield one for each multiple and each layer, and for all layers together; last, no cut."""
         weights = trained.last.checkpoint
         found = analysis.analyze(weights)
         for times in self.times:
@@ -84,6 +84,7 @@ class Chosen:
             for cuts in alone + [tuple(cut)] * (len(cut) > 1):
                 one = replace(plan, cuts=cuts)
                 yield f"{times:.2f} edges, {_ranks(one)}", pruning.apply(weights, one)
+        yield "nothing cut", weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rmtviz.lab import Result, table
+from rmtviz.lab import Line, Result, table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "paper" / "results"
@@ -30,13 +30,16 @@ def page(words: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {words['title']}\n"
     yield words["about"].strip() + "\n"
     for section in words["section"]:
-        file = RESULTS / f"{section['result']}.json"
-        if not file.is_file():
+        files = [RESULTS / f"{name}.json" for name in section["result"].split()]
+        records = [json.loads(file.read_text("utf-8")) for file in files if file.is_file()]
+        if not records:
             continue
-        record = json.loads(file.read_text("utf-8"))
+        record, *_ = records
         yield f"## {section['title']}\n"
         yield f"**Claim.** {section['claim'].strip()}\n"
-        yield from TABLES[section["table"]](record["rows"])
+        yield from TABLES[section["table"]](
+            [{"noise": each.get("noise"), **row} for each in records for row in each["rows"]]
+        )
         yield f"\n**Verdict.** {section['verdict'].strip()}\n"
         versions = ", ".join(f"{name} {which}" for name, which in record["versions"].items())
         yield f"`benchmarks/paper/{section['script']}`; {versions}.\n"
@@ -80,7 +83,7 @@ def cuts(rows: Rows) -> Iterator[str]:
 
 def contenders(rows: Rows) -> Iterator[str]:
     """Yield the table of the lab."""
-    lines = table(Result(**row) for row in rows)
+    lines = table(_results(rows))
     yield "| contender | seeds | test % ± sd | gain over none ± sd | train % | parameters |"
     yield "|---|---|---|---|---|---|"
     for line in lines:
@@ -95,6 +98,33 @@ def contenders(rows: Rows) -> Iterator[str]:
         )
     chosen = [f"{row['chosen']}" for row in rows if row["contender"] == "rmt-chosen"]
     yield "\nWhat the selection set chose for rmt-chosen: " + "; ".join(chosen) + "."
+
+
+def shares(rows: Rows) -> Iterator[str]:
+    """Yield each contender's gain, by the share of labels that is re-drawn."""
+    tables: dict[float, list[Line]] = {
+        noise: table(_results([row for row in rows if row["noise"] == noise]))
+        for noise in sorted({row["noise"] for row in rows})
+    }
+    names = [line.contender for line in next(iter(tables.values()))]
+    yield "| re-drawn | seeds | none, test % | " + " | ".join(names[1:]) + " |"
+    yield "|---" * (len(names) + 2) + "|"
+    for noise, (first, *others) in tables.items():
+        gains = (
+            f"{100 * line.gain:+.1f}"
+            + ("" if line.gain_spread is None else f" ± {100 * line.gain_spread:.1f}")
+            for line in others
+        )
+        yield (
+            f"| {noise:.0%} | {first.seeds} | {100 * first.test_accuracy:.1f} | "
+            + " | ".join(gains)
+            + " |"
+        )
+
+
+def _results(rows: Rows) -> list[Result]:
+    """Return the lab's results, without the noise that the page adds to each."""
+    return [Result(**{k: v for k, v in row.items() if k != "noise"}) for row in rows]
 
 
 def classes(rows: Rows) -> Iterator[str]:
@@ -138,6 +168,7 @@ TABLES: Mapping[str, Callable[[Rows], Iterator[str]]] = {
     "ranks": ranks,
     "cuts": cuts,
     "contenders": contenders,
+    "shares": shares,
     "classes": classes,
     "published": published,
     "fashion": fashion,

@@ -50,4 +50,5 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     name = f"label_noise_{given.dataset}_{round(100 * given.noise)}"
-    keep(name, rows(given), claim=__doc__.splitlines()[0], seeds=[*range(given.seeds)])
+    about = {"noise": given.noise, "seeds": [*range(given.seeds)]}
+    keep(name, rows(given), claim=__doc__.splitlines()[0], **about)

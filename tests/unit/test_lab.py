@@ -71,7 +71,8 @@ def test_the_choice_is_the_selection_sets_best() -> None:
     choice, selection = recipe.network(data), data.split("selection")
     candidates = list(Chosen((1.0, 4.0))(trained))
     scores = [evaluate(choice(weights), selection).accuracy for _, weights in candidates]
-    assert len(candidates) == 6
+    assert len(candidates) == 7
+    assert candidates[-1] == ("nothing cut", trained.last.checkpoint)
     assert found.selection_accuracy == max(scores)
     assert found.chosen == candidates[scores.index(max(scores))][0]
 

@@ -25,7 +25,8 @@ def test_every_section_has_a_table_a_script_and_a_result() -> None:
     for section in tomllib.loads(page.WORDS.read_text("utf-8"))["section"]:
         assert section["table"] in page.TABLES
         assert (ROOT / "benchmarks" / "paper" / section["script"]).is_file()
-        assert (page.RESULTS / f"{section['result']}.json").is_file()
+        for name in section["result"].split():
+            assert (page.RESULTS / f"{name}.json").is_file()
 
 
 def test_a_cuts_line_is_mean_and_range_over_the_seeds() -> None:
@@ -53,6 +54,29 @@ def test_a_contenders_line_is_the_labs() -> None:
     assert lines[2] == "| none | 2 | 71.0 ± 1.4 | +0.0 ± 0.0 | 100.0 | 1,000 |"
     assert lines[3] == "| rmt-chosen | 2 | 80.0 ± 0.0 | +9.0 ± 1.4 | 100.0 | 1,000 |"
     assert lines[-1].endswith("rank 3; rank 3.")
+
+
+def test_a_line_of_shares_is_the_gain_at_one_noise() -> None:
+    common = {
+        "selection_accuracy": 0.5,
+        "train_accuracy": 1.0,
+        "test_samples": 10,
+        "parameters": 1_000,
+        "never_predicted": 0,
+        "chosen": "",
+    }
+    rows = [
+        {**common, "noise": noise, "contender": name, "seed": seed, "test_accuracy": x}
+        for noise, none in ((0.6, (0.5, 0.6)), (0.0, (0.9,)))
+        for name, gain in (("none", 0.0), ("rmt-chosen", 0.1))
+        for seed, x in enumerate(each + gain for each in none)
+    ]
+    assert list(page.shares(rows)) == [
+        "| re-drawn | seeds | none, test % | rmt-chosen |",
+        "|---|---|---|---|",
+        "| 0% | 1 | 90.0 | +10.0 |",
+        "| 60% | 2 | 55.0 | +10.0 ± 0.0 |",
+    ]
 
 
 @pytest.mark.parametrize(

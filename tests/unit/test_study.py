@@ -1,164 +1,86 @@
-"""A study goes on while somebody looks, in turns, and rests when nobody does."""
+"""The study of where cuts help: it runs at a tiny size, and its page says what its numbers say."""
 
-import itertools
-import threading
-import time
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any
+import importlib.util
+import json
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from rmtviz import budget, frontier
-from rmtviz.budget import Budget
-from rmtviz.cuts import PruningPlan
-from rmtviz.errors import CannotRun
-from rmtviz.ui import study
-from rmtviz.ui.study import Stream, Study, Watch
+from rmtviz import lab
 
-Source = Callable[..., Iterator[Any]]
+ROOT = Path(__file__).parents[2]
+SPEC = importlib.util.spec_from_file_location("study", ROOT / "benchmarks" / "study.py")
+study = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(study)
 
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.002)
+CLEAN, NOISY = study.Setting(8, 100, 0.0), study.Setting(8, 100, 0.4)
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Source, Source], Study]:
-    """Make a study whose frontier and curves come from these sources."""
-
-    def begun(outcomes: Source, curves: Source) -> Study:
-        monkeypatch.setattr(frontier, "outcomes", outcomes)
-        monkeypatch.setattr(budget, "curves", curves)
-        piece = SimpleNamespace(whole="whole", judge=lambda family, plan: (family, plan))
-        return Study(piece)  # type: ignore[arg-type]
-
-    return begun
+@pytest.fixture(autouse=True)
+def registered(monkeypatch) -> None:
+    """Dataclasses look their module up by name."""
+    monkeypatch.setitem(__import__("sys").modules, "study", study)
 
 
-def test_a_watched_study_ends(made) -> None:
-    begun = made(lambda *_: iter("abc"), lambda _: iter([]))
-    Watch().look(begun)
-    until(lambda: begun.over)
-    assert begun.frontier.found == ("whole", "a", "b", "c")
+def result(name: str, seed: int, accuracy: float, parameters: int = 1_000) -> lab.Result:
+    return lab.Result(name, seed, 1.0, 0.5, accuracy, 10_000, parameters, 0, "")
 
 
-def test_streams_take_turns(made) -> None:
-    order: list[str] = []
-
-    def noting(name: str) -> Iterator[str]:
-        for _ in range(5):
-            order.append(name)
-            yield name
-
-    begun = made(lambda *_: noting("f"), lambda _: noting("c"))
-    Watch().look(begun)
-    until(lambda: begun.over)
-    assert {"f", "c"} <= set(order[:3])
-    assert max(len(list(same)) for _, same in itertools.groupby(order[:6])) <= 2
+def made(accuracies: dict[str, tuple[float, float]]) -> list[lab.Result]:
+    """Two seeds of each contender: 80 and 81 % but where another pair is given."""
+    return [
+        result(name, seed, accuracy, 500 if name in study.CUTS else 1_000)
+        for name in study.NAMES
+        for seed, accuracy in enumerate(accuracies.get(name, (0.80, 0.81)))
+    ]
 
 
-def test_it_rests_when_nobody_looks_and_goes_on_where_it_was(made) -> None:
-    gate = threading.Semaphore(0)
-
-    def slowly(*_: object) -> Iterator[int]:
-        for each in range(100):
-            gate.acquire()
-            yield each
-
-    begun, looking = made(slowly, lambda _: iter([])), Watch()
-    looking.look(begun)
-    looking.look(begun)  # as each run of the page does; it is one tab all the same
-    gate.release()
-    until(lambda: len(begun.frontier.found) == 2)
-    looking.leave()
-    gate.release()  # the step that was begun
-    until(lambda: len(begun.frontier.found) == 3)
-    gate.release(200)
-    until(lambda: begun._now is not None and begun._now.done())
-    assert len(begun.frontier.found) == 3
-    looking.look(begun)
-    until(lambda: begun.over)
-    assert begun.frontier.found == ("whole", *range(100))
+def test_it_runs_at_a_tiny_size() -> None:
+    rows = list(study.measure([CLEAN, NOISY], epochs=1, seeds=1))
+    assert [(setting, each.contender) for setting, each in rows] == [
+        (setting, name) for setting in (CLEAN, NOISY) for name in study.NAMES
+    ]
+    kept = json.loads(
+        json.dumps({"rows": [{"setting": asdict(where), **asdict(what)} for where, what in rows]})
+    )
+    found = study.load(kept)
+    assert found == {
+        where: [what for place, what in rows if place == where] for where in (CLEAN, NOISY)
+    }
+    assert any(line.startswith(f"| {CLEAN} |") for line in study.page(found, "versions"))
 
 
-def test_another_study_takes_the_place_of_the_last(made) -> None:
-    first, second = (made(lambda *_: iter([]), lambda _: iter([])) for _ in range(2))
-    looking = Watch()
-    looking.look(first)
-    looking.look(second)
-    assert (first._watchers, second._watchers) == (0, 1)
-    looking.leave()
-    looking.leave()
-    assert second._watchers == 0
+def test_the_conclusions_are_those_of_the_numbers() -> None:
+    found = {
+        CLEAN: made({"rmt-chosen": (0.80, 0.807), "energy": (0.79, 0.80)}),
+        NOISY: made({"rmt-chosen": (0.85, 0.87), "early-stopping": (0.9, 0.9)}),
+    }
+    text = "\n".join(study.page(found, "versions"))
+    assert f"| {NOISY} | 80.5 % ± 0.7 | +9.5 ± 0.7 | +0.0 ± 0.0 (50%) |" in text
+    assert "| far above the edge, as chosen | even 1 | gains 1 |" in text
+    assert "| energy share of 90 % | loses 1 | even 1 |" in text
+    assert "the best cut gains a point or more on average in 0 of 1 settings; a cut" in text
+    assert "in 1 of 1 settings, and in 0 of these more than early stopping does." in text
+    assert f"A cut helps most at {NOISY}: far above the edge, as chosen, +5.5 points." in text
 
 
-def test_a_watch_does_not_keep_a_study(made) -> None:
-    looking, begun = Watch(), made(lambda *_: iter([]), lambda _: iter([]))
-    looking.look(begun)
-    until(lambda: looking._at() is None or (looking._at().over and looking._at()._now.done()))
-    del begun
-    until(lambda: looking._at() is None)
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((0.01, 0.02), "gains"),
+        ((0.009, 0.02), "even"),
+        ((-0.005, 0.0), "even"),
+        ((-0.006, -0.02), "loses"),
+        ((-0.006, 0.02), "seeds disagree"),
+    ],
+)
+def test_a_verdict_is_what_every_seed_says(gains, said) -> None:
+    assert study._verdict(gains) == said
 
 
-def test_a_refusal_ends_its_stream_and_no_other(made) -> None:
-    def refused(*_: object) -> Iterator[str]:
-        yield "first"
-        raise CannotRun("outputs_not_finite")
-
-    begun = made(refused, lambda _: iter("abc"))
-    Watch().look(begun)
-    until(lambda: begun.over)
-    assert begun.frontier.found == ("whole", "first")
-    assert [problem.key for problem in begun.problems] == ["outputs_not_finite"]
-    assert begun.curves.found == ("a", "b", "c")
-
-
-def test_a_fault_of_the_program_is_told_once(made) -> None:
-    def broken(*_: object) -> Iterator[str]:
-        yield "first"
-        raise ZeroDivisionError
-
-    begun, looking = made(broken, lambda _: iter("abc")), Watch()
-    looking.look(begun)
-
-    def told() -> bool:
-        try:
-            begun.go()
-        except ZeroDivisionError:
-            return True
-        return False
-
-    until(told)
-    looking.look(begun)
-    until(lambda: begun.over)
-    assert begun.frontier.found == ("whole", "first")
-
-
-def test_a_search_waits_for_the_curves_and_is_kept(made, monkeypatch: pytest.MonkeyPatch) -> None:
-    curves = [SimpleNamespace(layer="0", at=1), SimpleNamespace(layer="0", at=2)]
-    begun = made(lambda *_: iter([]), lambda _: iter(curves))
-    monkeypatch.setattr(budget, "search", lambda _, wanted, found: iter([(wanted, found)]))
-    assert begun.search(Budget()) is None
-    Watch().look(begun)
-    until(lambda: begun.over)
-    assert begun.latest == {"0": curves[-1]}
-    looking = Watch()
-    asked = begun.search(Budget(lose=0.1))
-    looking.look(begun)
-    until(lambda: begun.over)
-    assert asked is begun.search(Budget(lose=0.1)) is not begun.search(Budget(lose=0.2))
-    assert asked.found == ((Budget(lose=0.1), [curves[-1]]),)
-
-
-def test_the_longest_unasked_streams_go_first(made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "KEPT", 3)
-    begun = made(lambda *_: iter([]), lambda _: iter([]))
-    plans = [PruningPlan(str(number), "", "", ()) for number in range(5)]
-    streams: list[Stream[Any]] = [begun.judged(plan) for plan in plans]
-    assert begun.judged(plans[-1]) is streams[-1]
-    assert begun.judged(plans[0]) is not streams[0]
-    assert {begun.frontier, begun.curves} <= set(begun._known())
+def test_the_page_is_the_one_that_the_results_make() -> None:
+    record = json.loads(study.RESULTS.read_text("utf-8"))
+    found = study.load(record)
+    assert study.PAGE.read_text("utf-8") == "\n".join(study.page(found, record["versions"])) + "\n"
+    assert [*found] == [*study.GRID]
