@@ -79,7 +79,7 @@ def short_run(page: Page, epochs: int) -> None:
     images.press("Home")
     images.press("ArrowRight")
     expect(images).to_have_value("1")
-    expect(page).to_have_url(re.compile("samples=1000"))  # the page has been drawn anew
+    expect(page).to_have_url(re.compile("images=1000"))  # the page has been drawn anew
     passes.press("Home")
     expect(passes).to_have_value("1")
     for _ in range(epochs - 1):
@@ -93,7 +93,7 @@ def long_run(page: Page) -> None:
     images, passes = (slider(page, key) for key in ("samples", "epochs"))
     images.press("End")
     expect(images).to_have_value("7")
-    expect(page).to_have_url(re.compile("samples=55000"))
+    expect(page).to_have_url(re.compile("images=55000"))
     passes.press("End")
     expect(passes).to_have_value("60")
     button(page, "train.start").click()
