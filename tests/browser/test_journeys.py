@@ -247,6 +247,7 @@ def test_what_was_trained_is_explored_pruned_and_taken_home(page: Page, tmp_path
 def test_a_cut_during_training_is_watched_scrubbed_and_branched_from(page: Page):
     page.goto("/train")
     pick(page, "choice.cuts", "choice.once.title")
+    expect(page).to_have_url(re.compile("cuts=once"))
     short_run(page, epochs=4)
     expect(page.get_by_text(say("train.done", epochs=4))).to_be_visible(timeout=LONG)
     expect(opening(page, "train.sentence")).to_be_visible()
