@@ -24,6 +24,7 @@ def arrive(page: str) -> None:
     """Begin a run of a page: where the browser changed the address, its values lead again."""
     now, last = st.query_params.to_dict(), st.session_state.get("address")
     st.session_state["wanted"] = dict(now)
+    st.session_state["opened"] = last is None or last[0] != page
     st.session_state["turned"] = last is not None and _changed(page, now, *last)
     if st.session_state["turned"]:
         st.session_state["linked"] = set()
@@ -116,7 +117,10 @@ def value(
             st.session_state[key] = given if legal(given) else default
         elif turned():
             st.session_state.pop(key, None)
-    st.session_state[key] = st.session_state.get(key, default)
+    # Written when a page is opened, and not in each run: a value that is written goes back to
+    # the browser, over what the visitor may have moved meanwhile.
+    if st.session_state.get("opened", True) or key not in st.session_state:
+        st.session_state[key] = st.session_state.get(key, default)
     if bare():
         return st.session_state[key]
     found = draw(label, key=key, persist_state="session", **more)
