@@ -216,6 +216,7 @@ def test_a_run_is_watched_left_reloaded_and_stopped(page: Page):
     expect(page.locator(SPECTRUM).first).to_be_visible()
     go(page, "train")
     expect(button(page, "train.stop")).to_be_visible()
+    expect(page).to_have_url(re.compile("run=run-"))
     page.reload()
     expect(button(page, "train.stop")).to_be_visible()
     button(page, "train.pause").click()
