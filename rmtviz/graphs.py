@@ -10,14 +10,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from rmtviz import layers
+from rmtviz import extras, layers
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.errors import CannotRun, ExtraMissing, FileRefused
+from rmtviz.errors import CannotRun, FileRefused
 from rmtviz.kinds import KINDS
 
 TWICE = ("Gemm", "MatMul", "Conv", "ConvTranspose")
@@ -217,18 +216,14 @@ def inferred(model: Any) -> Mapping[str, tuple[int | None, ...]]:
     }
 
 
-def library() -> ModuleType:
+def library() -> Any:
     """Return the package onnx.
 
     Raises:
         ExtraMissing: it is not installed.
     """
-    try:
-        import onnx
-        import onnx.shape_inference
-    except ImportError:
-        raise ExtraMissing("extra_missing", package="onnx", extra="onnx") from None
-    return onnx
+    extras.package("onnx.shape_inference", "onnx")  # which onnx itself does not load
+    return extras.package("onnx", "onnx")
 
 
 def numpy_helper() -> Any:

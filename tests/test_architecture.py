@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    "version words errors knobs tokens site markup parallel",
+    "version words errors extras knobs tokens site markup parallel",
     "marchenko_pastur checkpoint entries sparse",
     "tracy_widom blas spectrum spiked screenot factors heads kinds pairs chains layers operators "
     "graphs formats folders",

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from rmtviz import extras
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.errors import ExtraMissing
 from rmtviz.formats.base import EXTENDED, Blob, Limits, Source, place, short
 from rmtviz.formats.pickles import stream
 
@@ -109,7 +109,7 @@ def datasets(
         FileRefused: the file is damaged, or beyond the limits.
         ExtraMissing: the package h5py is not installed.
     """
-    h5py = library()
+    h5py = extras.package("h5py", "keras")
     found: dict[Path, Tensor | Skipped] = {}
     names: dict[Path, str] = {}
     try:
@@ -127,19 +127,6 @@ def datasets(
         cut = "truncated" in str(fault)
         raise source.refuse("file_cut" if cut else "hdf5_damaged", length=source.length) from None
     return found, names
-
-
-def library() -> Any:
-    """Return the package h5py.
-
-    Raises:
-        ExtraMissing: it is not installed.
-    """
-    try:
-        import h5py
-    except ImportError:
-        raise ExtraMissing("extra_missing", package="h5py", extra="keras") from None
-    return h5py
 
 
 def _walk(h5py: Any, source: Source, file: Any, limits: Limits) -> Iterator[tuple[Path, Any]]:

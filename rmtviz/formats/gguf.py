@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz import extras
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.errors import ExtraMissing
 from rmtviz.formats.base import (
     EXTENDED,
     Contents,
@@ -71,7 +71,7 @@ class Rounded:
 
     def __call__(self) -> NDArray[Any]:
         """Return the numbers as float32."""
-        gguf = library()
+        gguf = extras.package("gguf", "gguf")
         with np.errstate(all="ignore"):  # a scale may be anything
             numbers = gguf.dequantize(self.codes(), gguf.GGMLQuantizationType(self.code))
         return np.asarray(numbers, np.float32).reshape(self.shape)
@@ -194,19 +194,6 @@ def _metadata(notes: Mapping[str, object], names: Iterable[str]) -> Mapping[str,
     return {**about, **({"rmtviz": json.dumps({"others": others})} if others else {})}
 
 
-def library() -> Any:
-    """Return the package gguf.
-
-    Raises:
-        ExtraMissing: it is not installed.
-    """
-    try:
-        import gguf
-    except ImportError:
-        raise ExtraMissing("extra_missing", package="gguf", extra="gguf") from None
-    return gguf
-
-
 def _listed(cursor: _Cursor, limits: Limits) -> _Listed:
     """Take name, shape, type and place of one tensor; the format has the last side first."""
     name, sides = cursor.text(), cursor.number("I")
@@ -265,7 +252,7 @@ def _rounded(
     limits: Limits,
 ) -> Tensor | Skipped:
     """Return a tensor of rounded numbers, or why the package can't tell its numbers."""
-    gguf = library()
+    gguf = extras.package("gguf", "gguf")
     if code not in set(gguf.GGMLQuantizationType) or order == ">":
         return Skipped(name, shape, f"type {code}", "rounded")
     kind = gguf.GGMLQuantizationType(code)

@@ -1,9 +1,8 @@
 """Cuts during a fit of Lightning: `Trainer(callbacks=[callback()])`. Extra `lightning`."""
 
-import importlib
 from typing import Any
 
-from rmtviz.errors import ExtraMissing
+from rmtviz import extras
 from rmtviz.loops.pruner import EDGE, REPEATED, RMTPruner
 from rmtviz.rules import Rule
 from rmtviz.schedules import Schedule
@@ -17,10 +16,7 @@ def callback(schedule: Schedule = REPEATED, rule: Rule = EDGE, monitor: str | No
     Raises:
         ExtraMissing: Lightning is not installed.
     """
-    try:
-        base: Any = importlib.import_module("lightning.pytorch").Callback
-    except ImportError:
-        raise ExtraMissing("extra_missing", package="lightning", extra="lightning") from None
+    base: Any = extras.package("lightning.pytorch", "lightning").Callback
 
     class RMTCallback(base):  # type: ignore[misc]
         """A pruner for the run's first optimiser, made when the fit begins."""

@@ -1,9 +1,8 @@
 """Cuts during Hugging Face's `Trainer`: `Trainer(callbacks=[callback()])`. Extra `transformers`."""
 
-import importlib
 from typing import Any
 
-from rmtviz.errors import ExtraMissing
+from rmtviz import extras
 from rmtviz.loops.pruner import EDGE, REPEATED, RMTPruner
 from rmtviz.rules import Rule
 from rmtviz.schedules import Schedule
@@ -17,10 +16,7 @@ def callback(schedule: Schedule = REPEATED, rule: Rule = EDGE, monitor: str | No
     Raises:
         ExtraMissing: Transformers is not installed.
     """
-    try:
-        base: Any = importlib.import_module("transformers").TrainerCallback
-    except ImportError:
-        raise ExtraMissing("extra_missing", package="transformers", extra="transformers") from None
+    base: Any = extras.package("transformers", "transformers").TrainerCallback
 
     class RMTCallback(base):  # type: ignore[misc]
         """A pruner for the run's optimiser, made when training begins."""
