@@ -62,7 +62,7 @@ def _amount(kind: str) -> float:
     now = float(st.session_state.get(key, usual))
     if now < FINEST[kind] or (most and now > most):
         now = usual
-    st.session_state[key] = now
+    links.stand(key, now)
     if not links.bare():
         now = st.number_input(
             say(f"studio.amount_{kind}"),

@@ -73,6 +73,16 @@ def turned() -> bool:
     return bool(st.session_state.get("turned"))
 
 
+def stand(key: str, value: Any) -> None:
+    """Let a widget stand at a value: when its page is opened, and where it is another one.
+
+    Not in each run: what is written goes back to the browser, over what the visitor may have
+    moved meanwhile.
+    """
+    if st.session_state.get("opened", True) or st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
 def choice(
     draw: Callable[..., Any], label: str, options: Sequence[str], key: str, **more: Any
 ) -> str:
@@ -117,10 +127,7 @@ def value(
             st.session_state[key] = given if legal(given) else default
         elif turned():
             st.session_state.pop(key, None)
-    # Written when a page is opened, and not in each run: a value that is written goes back to
-    # the browser, over what the visitor may have moved meanwhile.
-    if st.session_state.get("opened", True) or key not in st.session_state:
-        st.session_state[key] = st.session_state.get(key, default)
+    stand(key, st.session_state.get(key, default))
     if bare():
         return st.session_state[key]
     found = draw(label, key=key, persist_state="session", **more)
