@@ -37,11 +37,15 @@ def _changed(page: str, now: dict[str, str], before: str, told: dict[str, str], 
 
 
 def leave(page: str) -> None:
-    """End a run: bring the address to what was put, in one step."""
+    """End a run: bring the address to what was put, in one step.
+
+    What runs on its own from now on, a part of the page, is no opening of it.
+    """
     wanted = st.session_state["wanted"]
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
     st.session_state["address"] = (page, dict(wanted), time.monotonic())
+    st.session_state["opened"] = st.session_state["turned"] = False
 
 
 def settle() -> None:
@@ -98,8 +102,7 @@ def choice(
             st.session_state[key] = st.query_params[key]
         elif turned():
             st.session_state.pop(key, None)
-    # Written anew in each run: on a new page a choice that came by a link would else be lost.
-    st.session_state[key] = standing(options, key)
+    stand(key, standing(options, key))
     value: str = draw(label, options, key=key, persist_state="session", **more)
     put(key, None if value == options[0] else value)
     return value
