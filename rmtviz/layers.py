@@ -37,7 +37,8 @@ class Layer:
     matrix that its tensor holds; of columns where it lies `across`; that block of each of so
     many equal `groups` of rows. `twins` are tensors with the same numbers as its first:
     weights that are tied, and stay so. `scale` is what the product of two tensors is
-    multiplied by: in a low-rank update W + s B A.
+    multiplied by: in a low-rank update W + s B A. `codes` is the type of the codes that stand
+    for the weights where they are stored, if any do.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Layer:
     scale: float = 1.0
     groups: int = 1
     across: bool = False
+    codes: str = ""
 
     @property
     def factored(self) -> bool:
@@ -228,7 +230,8 @@ def _blocks(
     checkpoint: Checkpoint, name: str, kind: str, label: str, groups: int, heads: Heads | None
 ) -> Iterator[Layer]:
     """Yield the layers in one tensor: itself, or its equal blocks of rows, called `label[part]`."""
-    sides = checkpoint.tensors[name].shape
+    tensor = checkpoint.tensors[name]
+    sides, coded = tensor.shape, tensor.codes
     rows, columns = KINDS[kind].shape(sides)
     labels: Sequence[str] = kinds.stacked(kind, sides)
     if groups > 1 and rows % groups == 0:
@@ -243,11 +246,11 @@ def _blocks(
         fused = tuple(labels) == ("q", "k", "v")
         parts = blocks(name, (rows, columns), heads, fused) or parts
     if not parts:
-        yield Layer(label, kind, (name,), (rows, columns))
+        yield Layer(label, kind, (name,), (rows, columns), codes=coded)
     for each in parts:
         shape = (rows, columns // each.of) if each.across else (rows // each.of, columns)
         layer = Layer(f"{label}[{each.label}]", kind, (name,), shape, (each.index, each.of))
-        yield replace(layer, groups=each.groups, across=each.across)
+        yield replace(layer, groups=each.groups, across=each.across, codes=coded)
 
 
 def _ordered(layers: Sequence[Layer]) -> tuple[Layer, ...]:
