@@ -1,12 +1,13 @@
 """Uploads: good files become the current network, bad ones get a sentence and a way out."""
 
 import io
+import json
 import re
 
 import numpy as np
 import pytest
 
-from rmtviz import formats, verdict
+from rmtviz import formats, layers, peft, verdict
 from rmtviz.fits import BEMA
 from rmtviz.ui import session, widgets
 from rmtviz.ui.library import SAMPLES
@@ -248,3 +249,35 @@ def test_an_update_is_shown_without_an_edge(visit, packed):
     assert visitor.errors == []
     assert say("status.product", rank=4) in visitor.words
     assert visitor.go("prune").errors == []
+
+
+def test_an_adapter_and_its_settings_are_opened_together_and_cut(visit, packed, downloads):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "base_model.model.q_proj.lora_A.weight": rng.standard_normal((8, 40)).astype(np.float32),
+        "base_model.model.q_proj.lora_B.weight": rng.standard_normal((50, 8)).astype(np.float32),
+        "base_model.model.v_proj.lora_A.weight": rng.standard_normal((8, 40)).astype(np.float32),
+        "base_model.model.v_proj.lora_B.weight": rng.standard_normal((50, 8)).astype(np.float32),
+    }
+    settings = {"peft_type": "LORA", "r": 8, "lora_alpha": 32, "use_rslora": True}
+    visitor = visit()
+    visitor.at.file_uploader[0].set_value(
+        [
+            (peft.WEIGHTS, packed(tensors), ""),
+            (peft.SETTINGS, json.dumps(settings).encode(), ""),
+            ("README.md", b"# An adapter", ""),
+        ]
+    )
+    visitor.at.run()
+    assert visitor.errors == []
+    visitor.go("prune")
+    visitor.choose("rule", "energy")
+    cut = formats.together(
+        {
+            peft.WEIGHTS: downloads["adapter_model-pruned.safetensors"](),
+            peft.SETTINGS: downloads[peft.SETTINGS](),
+        }
+    )
+    ranks = {tensor.shape[0] for name, tensor in cut.tensors.items() if "lora_A" in name}
+    assert min(ranks) < 8
+    assert {x.scale for x in layers.find(cut)[0]} == {pytest.approx(32 / 8**0.5)}

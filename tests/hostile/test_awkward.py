@@ -94,7 +94,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "model.tar": (tar(SAVED, "w"), "is_tar"),
     "model.7z": (b"7z\xbc\xaf\x27\x1c\0\4", "is_compressed"),
     "model.rar": (b"Rar!\x1a\7\1\0", "is_compressed"),
-    "folder.zip": (folder(**{"weights.safetensors": SMALL["safetensors"]}), "is_zip"),
+    "folder.zip": (folder(**{"weights.safetensors": SMALL["safetensors"]}), "read"),
     "empty.zip": (archive(), "is_zip"),
     "locked.zip": (archive(Part("w.npy", b"secret", flags=1)), "zip_encrypted"),
     "split.z01": (b"PK\7\x08PK\3\4" + bytes(99), "is_split"),
