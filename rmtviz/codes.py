@@ -184,7 +184,7 @@ def _dynamic(flow: Flow, node: Any) -> _Dynamic | None:
     last = flow.user(cast.output[0], "Mul") if cast else None
     if source is None or source.op_type != "DynamicQuantizeLinear" or not (cast and last):
         return None
-    whole = [*source.output[::2]] == [node.input[0], *node.input[2:3]]
+    whole = source.input and [*source.output[::2]] == [node.input[0], *node.input[2:3]]
     for product in map(flow.maker, last.input):
         if product is None or product.op_type != "Mul" or not whole:
             continue
@@ -230,7 +230,7 @@ def _coded(flow: Flow, node: Any, value: str) -> Coded | None:
     """Return the weight whose codes are this input of a node; None where they can't be read."""
     before = flow.maker(value)
     rounds = before is not None and before.op_type == "QuantizeLinear"
-    tensor = before.input[0] if before is not None and rounds else value
+    tensor = next(iter(before.input), "") if before is not None and rounds else value
     grid = _grid(flow, node)
     rounding = _grid(flow, before) if rounds else None
     if tensor not in flow.held or grid is None or (rounds and rounding is None):

@@ -237,7 +237,9 @@ def blocks(wide: NDArray[np.floating], entries: int = BLOCK) -> Iterator[Array]:
     """Yield the columns in float64, a few at a time, so that no second copy of all is made."""
     step = max(1, entries // len(wide))
     for start in range(0, wide.shape[1], step):
-        yield np.asarray(wide[:, start : start + step], dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # of NaN there is a kind that warns
+            block = np.asarray(wide[:, start : start + step], dtype=np.float64)
+        yield block
 
 
 def peak(wide: NDArray[np.floating]) -> float:
