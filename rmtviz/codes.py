@@ -233,7 +233,8 @@ def _coded(flow: Flow, node: Any, value: str) -> Coded | None:
     tensor = next(iter(before.input), "") if before is not None and rounds else value
     grid = _grid(flow, node)
     rounding = _grid(flow, before) if rounds else None
-    if tensor not in flow.held or grid is None or (rounds and rounding is None):
+    whole = node.output[0] and grid is not None and (rounding is not None or not rounds)
+    if tensor not in flow.held or grid is None or not whole:
         return None
     proto = flow.held[tensor]
     dtype, shape = protos.dtype(proto), tuple(proto.dims)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rmtviz import codes, layers, protos
-from rmtviz.checkpoint import Checkpoint
+from rmtviz.checkpoint import FLOATS, Checkpoint
 from rmtviz.errors import CannotRun
 from rmtviz.kinds import KINDS
 from rmtviz.protos import inferred as inferred
@@ -144,16 +144,24 @@ def _kind(node: Any, place: int, sides: int) -> str | None:
 def _sources(model: Any, held: Mapping[str, Any]) -> Mapping[str, tuple[str, bool]]:
     """Return the matrix that the model holds and each of these values is, and if it is turned.
 
-    Those are the values that come of a matrix by handing it on or transposing it.
+    Those are the values that come of a matrix by handing it on, transposing it, or giving its
+    numbers another floating-point type.
     """
     found: dict[str, tuple[str, bool]] = {}
     for node in model.graph.node:
         given = node.input[0] if node.input else ""
         name, turned = found.get(given, (given, False))
         turns = node.op_type == "Transpose" and all(list(x.ints) == [1, 0] for x in node.attribute)
-        if name in held and (node.op_type == "Identity" or (turns and len(held[name].dims) == 2)):
+        hands = node.op_type == "Identity" or _converts(node)
+        if name in held and (hands or (turns and len(held[name].dims) == 2)):
             found[node.output[0]] = name, turned != turns
     return found
+
+
+def _converts(node: Any) -> bool:
+    """Return whether a node does nothing but give numbers another floating-point type."""
+    code = protos.attribute(node, "to", 0)
+    return node.op_type == "Cast" and protos.numbers(code).name in FLOATS
 
 
 def _without_codes(model: Any) -> Any:

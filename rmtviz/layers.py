@@ -206,7 +206,7 @@ def _tied(
     for name in tables:
         looked.setdefault(twins.get(name, name), []).append(name)
     for key, layer in list(once.items()):
-        others = () if layer.factored else looked.get(str(key[0]), ())
+        others = () if layer.factored else looked.pop(str(key[0]), ())  # of the first alone
         once[key] = replace(layer, twins=(*layer.twins, *others))
         first |= dict.fromkeys(others, layer.tensors[0])
     return list(once.values()), first
@@ -337,8 +337,10 @@ def _reason(name: str, tensor: Tensor) -> str | None:
         return "not_floating"
     if not math.prod(tensor.shape):
         return "empty"
+    if kinds.BIAS.search(name):
+        return "bias"
     if len(tensor.shape) < 2:
-        return "bias" if name.endswith("bias") else "vector"
+        return "vector"
     if len(tensor.shape) > 5:
         return "many_sides"
     if "depthwise_kernel" in name:

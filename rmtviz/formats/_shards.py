@@ -32,6 +32,8 @@ _ENDINGS = (
 """Endings of files of weights, those that are taken first before the others."""
 _STATES = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state(_\d+)?)\.(bin|pt|pth)")
 """What trainers leave beside the weights under the endings of weights."""
+_FOREIGN = re.compile(r"__MACOSX|com\.apple\.CoreML")
+"""Folders in archives whose files are others than they are called."""
 _TEXTS = (".json", ".jsonl", ".txt", ".md", ".py", ".jinja", ".model")
 """Endings of what else lies in a network's folder: settings, tokenizers, cards."""
 BESIDE = ("config.json", "adapter_config.json")
@@ -75,7 +77,7 @@ def of_archive(entries: Mapping[str, Blob], source: Source) -> list[str]:
     held: dict[str, list[str]] = {}
     for name in sorted(entries):
         folder, _, own = name.rpartition("/")
-        if not own.startswith(".") and "__MACOSX" not in folder:
+        if not own.startswith(".") and not _FOREIGN.search(folder):
             held.setdefault(f"{folder}/".lstrip("/"), []).append(own)
     found = [(each, files) for each, own in held.items() if (files := _chosen(own, source.name))]
     if not found:

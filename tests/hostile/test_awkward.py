@@ -98,6 +98,12 @@ FILES: dict[str, tuple[bytes, str]] = {
     "empty.zip": (archive(), "is_zip"),
     "locked.zip": (archive(Part("w.npy", b"secret", flags=1)), "zip_encrypted"),
     "split.z01": (b"PK\7\x08PK\3\4" + bytes(99), "is_split"),
+    "inner.zip": (folder(**{"model.zip": folder(**{"w.pt": SAVED})}), "is_zip"),
+    "several.zip": (folder(**{"a.pt": SAVED, "b.pt": SAVED}), "folder_several"),
+    "app.mlpackage.zip": (
+        folder(**{"Data/com.apple.CoreML/weights/weight.bin": FOUR}),
+        "is_zip",
+    ),
     "letter.docx": (folder(**{"[Content_Types].xml": b"<Types/>"}), "is_zip"),
     # Weights in formats of others.
     "model.tflite": (b"\x1c\0\0\0TFL3" + bytes(99), "is_tflite"),
@@ -107,6 +113,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "model.ckpt.index": (bytes(range(99)) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb", "is_checkpoint"),
     "model.ckpt.data-00000-of-00001": (FOUR * 9 + b"\xff", "is_checkpoint"),
+    "checkpoint": (b'model_checkpoint_path: "model.ckpt"\n', "is_checkpoint"),
+    "half.gguf": (b"GGUF\3\0\0\0\2\0\0\0", "file_cut"),
     "model.mlmodel": (b"\x08\x05\x12\xe5\x01\n\xff\xfe", "is_coreml"),
     "model.engine": (b"ptrt\0\0\0\1\xff" + bytes(99), "is_engine"),
     "params.msgpack": (MSGPACK, "is_msgpack"),
@@ -115,6 +123,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "net.params": (struct.pack("<QQ", 0x112, 0) + bytes(99), "is_mxnet"),
     "net.xml": (b'<?xml version="1.0"?>\n<net name="m" version="11">', "is_xml"),
     "file.mat": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(128) + FOUR, "is_mat"),
+    "old.mat": (struct.pack("<5i", 0, 30, 40, 0, 2) + b"W\0" + bytes(16) + FOUR, "is_mat"),
     "new.mat": (
         b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + hdf5_file({"w": np.ones(3)}),
         "is_mat",
