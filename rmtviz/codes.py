@@ -86,12 +86,15 @@ class Coded:
 def find(model: Any) -> tuple[tuple[Coded, ...], tuple[str, ...]]:
     """Return the weights that a graph holds as codes, and the names of codes nobody can read.
 
-    Those go where codes go, but their scale is not in the file, or does not fit.
+    Those go where codes go, but their scale is not in the file, or does not fit; or they go into
+    an operator that the standard does not name.
     """
     flow = Flow.of(model)
     found: dict[tuple[object, ...], Coded] = {}
     unknown: dict[str, None] = {}
     for node in model.graph.node:
+        if node.domain not in ORDINARY:
+            unknown |= dict.fromkeys(name for name in node.input if _whole(flow, name))
         place = CODES.get(node.op_type, len(node.input))
         if place >= len(node.input) or node.domain not in ORDINARY:
             continue
@@ -265,6 +268,12 @@ def _bounded(flow: Flow, node: Any, shape: tuple[int, ...]) -> bool:
     fits = bias is None or tuple(bias.dims) == shape[:1]
     whole = bias is not None or not any(node.input[8:9])
     return scale is not None and math.prod(scale.dims) == 1 and fits and whole
+
+
+def _whole(flow: Flow, name: str) -> bool:
+    """Return whether a graph holds whole numbers with sides under a name."""
+    proto = flow.held.get(name)
+    return proto is not None and len(proto.dims) > 1 and protos.dtype(proto).name in INTEGERS
 
 
 def _grid(flow: Flow, node: Any) -> Grid | None:

@@ -230,7 +230,7 @@ def _doubles(node: Any, name: str) -> bool:
     """Return whether a node can run twice in place of once, for its weight of this name."""
     inputs = list(node.input)
     plain = protos.attribute(node, "transA", 0) == 0 and protos.attribute(node, "group", 1) == 1
-    return node.op_type in TWICE and plain and inputs.count(name) == 1 and inputs[1] == name
+    return node.op_type in TWICE and plain and inputs.count(name) == 1 and inputs[1:2] == [name]
 
 
 def _double(graph: Any, node: Any, pair: tuple[str, str], label: str) -> None:
