@@ -262,7 +262,7 @@ def _texts(model: Any) -> Iterator[Any]:
     """Yield the names and notes of a model that anything here looks at."""
     yield from (name for name, _ in tensors(model))
     for node in nodes(model.graph):
-        yield from (node.op_type, *node.input, *node.output)
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
         yield from (x.name for x in node.attribute)
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         yield value.name
