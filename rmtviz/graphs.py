@@ -190,7 +190,7 @@ def _places(node: Any, shapes: Mapping[str, tuple[int | None, ...]]) -> int | No
     """
     if node.op_type in RECURRENT:
         given = shapes.get(node.input[0], ())
-        return given[protos.attribute(node, "layout", 0)] if len(given) == 3 else None
+        return given[protos.attribute(node, "layout", 0) == 1] if len(given) == 3 else None
     shape = shapes.get(node.output[0], ())
     if len(shape) < 2:
         return None
