@@ -192,9 +192,9 @@ def _dynamic(flow: Flow, node: Any) -> _Dynamic | None:
         if product is None or product.op_type != "Mul" or not whole:
             continue
         others = [name for name in product.input if name != source.output[1]]
-        if len(others) == 1 and others[0] in flow.held:
-            places = flow.makers[cast.output[0]], flow.makers[last.output[0]]
-            return _Dynamic(source.input[0], others[0], *places)
+        at, end = (flow.makers.get(each.output[0]) for each in (cast, last))
+        if len(others) == 1 and others[0] in flow.held and at is not None and end is not None:
+            return _Dynamic(source.input[0], others[0], at, end)
     return None
 
 

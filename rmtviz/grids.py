@@ -41,8 +41,8 @@ class Grid:
 
     def numbers(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return s (q − z), in the type of the scale."""
-        shifted = codes.astype(np.float64) - self._spread(self.zero, codes.shape)
         with np.errstate(all="ignore"):
+            shifted = codes.astype(np.float64) - self._spread(self.zero, codes.shape)
             return (shifted * self._spread(self.scale, codes.shape)).astype(self.scale.dtype)
 
     def rounded(self, numbers: NDArray[Any], dtype: np.dtype) -> NDArray[np.float64]:

@@ -35,9 +35,11 @@ FORM = re.compile(
 LITERAL = re.compile(r"[\w./-]+", re.ASCII)
 """A name, or the end of one; its points are taken as points."""
 
-MOST_OPEN, MOST, LONGEST = 2, 100, 500
-"""So many parts of an expression may stand for any letters, so many expressions may there be, and
-names may be so long that they are asked about."""
+OPEN = re.compile(r"\.[*+]")
+"""A part of an expression that stands for any letters; two of them at most, for time's sake."""
+
+MOST, LONGEST = 20, 200
+"""So many expressions there may be, and names may be so long that they are asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Patterns:
             if LITERAL.fullmatch(pattern):
                 literals[pattern] = place, value
             elif _followed(pattern) and len(expressions) < MOST:
-                expressions.append((place, re.compile(rf"(.*\.)?({pattern})"), value))
+                expressions.append((place, re.compile(_prefixed(pattern)), value))
             else:
                 raise FileRefused("adapter_pattern", source=SETTINGS, pattern=pattern[:60])
         return cls(literals, tuple(expressions))
@@ -210,7 +212,16 @@ def _followed(pattern: str) -> bool:
         re.compile(pattern)
     except re.error:
         return False
-    return len(re.findall(r"\.[*+]", pattern)) <= MOST_OPEN and pattern.count("+") <= 2 * MOST_OPEN
+    return len(OPEN.findall(_prefixed(pattern))) <= 2
+
+
+def _prefixed(pattern: str) -> str:
+    """Return an expression with what may stand before it in a name, where it does not say so.
+
+    A number in it is a whole one, all its digits, which spares the search for a part of it.
+    """
+    pattern = re.sub(r"(d|\])\+", r"\1++", pattern)
+    return pattern if pattern.startswith(("^", ".*")) else rf"(.*\.)?({pattern})"
 
 
 def _close(found: tuple[float, float], wanted: tuple[float, int]) -> bool:

@@ -62,7 +62,7 @@ def _decoded(
     most = limits.growth * source.length + limits.spare
     if size > most:
         raise source.refuse("limit_growth", size=size, length=source.length, limit=most)
-    left_out = [_skipped(tree, name, "rounded") for name in unknown]
+    left_out = [_skipped(tree, name, "rounded") for name in unknown if name in tree]
     for coded in found:
         parts = dict.fromkeys(coded.beside, "grid")
         if coded.rounding is None and coded.name != coded.tensor:

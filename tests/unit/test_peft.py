@@ -200,9 +200,9 @@ def test_a_cut_file_alone_or_with_old_settings_keeps_its_scale() -> None:
         ({"rank_pattern": {"q_proj": None}}, "adapter_numbers"),
         ({"rank_pattern": ["q_proj"]}, "adapter_numbers"),
         ({"alpha_pattern": {"(a+)+$": 3}}, "adapter_pattern"),
-        ({"alpha_pattern": {".*.*.*.*x": 3}}, "adapter_pattern"),
+        ({"alpha_pattern": {"x.*.*x": 3}}, "adapter_pattern"),
         ({"alpha_pattern": {"[z-a]x": 3}}, "adapter_pattern"),
-        ({"alpha_pattern": {f".*layer{n}": 3 for n in range(101)}}, "adapter_pattern"),
+        ({"alpha_pattern": {f".*layer{n}": 3 for n in range(21)}}, "adapter_pattern"),
     ],
 )
 def test_settings_that_are_refused(change, key) -> None:
