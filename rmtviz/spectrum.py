@@ -241,6 +241,12 @@ def rounding(matrix: NDArray[Any]) -> float:
         return DOUBLE
 
 
+def shifted(array: NDArray[Any], exponent: int) -> NDArray[Any]:
+    """Return numbers in double precision times 2^exponent, exactly, without overflow on the way."""
+    parts = np.ascontiguousarray(array).view(np.float64)
+    return np.ldexp(parts, exponent).view(array.dtype)
+
+
 def on_side(matrix: NDArray[Any]) -> NDArray[Any]:
     """Return the matrix on its side, so that it has no more rows than columns."""
     if matrix.ndim != 2 or not matrix.size:
