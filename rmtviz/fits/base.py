@@ -292,8 +292,9 @@ def null_band(p: int, beta: int = 1) -> float:
     Eigenvalues repel each other, so the distance falls like log(p)/p and not like 1/√p.
     Measured with the Dumitriu–Edelman model for both methods, p from 20 to 1000 and c in
     {0.1, 0.5, 1} (200 to 400 draws each): p times the quantile is 2.2–2.5 at 20, 3.0–3.1 at
-    100 and 4.1–4.4 at 1000, whatever the ratio. Complex noise (β = 2) repels more: 1.8 at 20,
-    2.3 at 100 and 2.9–3.1 at 1000 (4,000 to 300 draws); the factor of log p falls like 1/√β.
+    100 and 4.1–4.4 at 1000, whatever the ratio. Eigenvalues of complex noise (β = 2) repel each
+    other more: 1.8–2.0 at 20, 2.3–2.6 at 100 and 3.0–3.4 at 1000, the more for BEMA, whose false
+    spikes count more in so narrow a band (3,000 to 300 draws each).
     """
-    start, slope = {1: (1.05, 0.45), 2: (0.87, 0.315)}[beta]
+    start, slope = {1: (1.05, 0.45), 2: (0.93, 0.33)}[beta]
     return (start + slope * math.log(p)) / p
