@@ -279,7 +279,8 @@ class Format:
 
     With `graph` it is written only from a checkpoint that was read from it; without `write`
     it is only read. Where a library reads it, `known` tells files of the format by our own
-    means: an upload of such a file is tried first in a process of its own.
+    means: an upload of such a file is tried first in a process of its own. `lacks` are number
+    types of weights that it cannot hold.
     """
 
     title: str
@@ -288,6 +289,7 @@ class Format:
     write: Callable[[Checkpoint], bytes] | None
     graph: bool = False
     known: Callable[[Source, Limits], bool] | None = None
+    lacks: tuple[str, ...] = ()
 
 
 def place(
