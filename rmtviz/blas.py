@@ -33,13 +33,13 @@ def add_gram(total: NDArray[Any], block: NDArray[Any]) -> None:
 
     Only the lower triangle counts: what the upper one holds afterwards is undefined.
     """
-    pairs = np.iscomplexobj(block)
-    update = _routine("cblas_zherk{}" if pairs else "cblas_dsyrk{}")
+    paired = np.iscomplexobj(block)
+    update = _routine("cblas_zherk{}" if paired else "cblas_dsyrk{}")
     if update is None:
         with np.errstate(over="ignore", invalid="ignore"):
             total += block @ block.conj().T
         return
-    if pairs or not block.flags.f_contiguous:  # zherk of the transpose would be the conjugate
+    if paired or not block.flags.f_contiguous:  # zherk of the transpose would be the conjugate
         block = np.ascontiguousarray(block)
     p, columns = block.shape
     order, lead = (_AS_IT_IS, columns) if block.flags.c_contiguous else (_TRANSPOSED, p)

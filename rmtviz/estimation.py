@@ -74,7 +74,7 @@ def estimate(matrix: NDArray[Any]) -> Spectrum:
 
 
 def working_bytes(p: int, each: int = 8) -> int:
-    """Return the bytes that an estimate takes beside a matrix of smaller side p, by a number's."""
+    """Return the bytes that an estimate takes beside the matrix, `each` a number."""
     krylov, lanczos = 4 * WIDTH * DEPTH, 2 * WIDTH * DEPTH + PROBES * (STEPS + 4)
     return each * (max(krylov, lanczos) * p + 3 * max(BLOCK, p))
 

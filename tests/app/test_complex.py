@@ -62,6 +62,13 @@ def test_prune_cuts_it_and_gives_it_back(visit, content, downloads):
     assert prune.errors == []
 
 
+@pytest.mark.parametrize("page", ["home", "studio", "train", "learn"])
+def test_the_other_pages_bear_with_it(visit, content, page: str):
+    visitor = visit().upload("mine.npz", content).go(page)
+    refusals = [what for what, _ in visitor.errors]
+    assert set(refusals) <= {say("error.weights_complex.what", name="0.weight")}
+
+
 def test_a_format_that_cannot_hold_the_numbers_is_not_offered(visit, network, packed):
     wide = {name: it.astype("complex128") * (1 + 1j) for name, it in network(60, 40, 24).items()}
     prune = visit().upload("mine.npz", packed(wide, "npz")).go("prune")

@@ -22,6 +22,7 @@ from rmtviz.networks import MLP
 from rmtviz.rules import RULES, FixedRank, NoiseEdge
 from rmtviz.schedules import Every
 from rmtviz.spectrum import Spectrum
+from rmtviz.trial import controls
 from rmtviz.words import catalogue
 
 FORMS = {"npz": "complex128", "pytorch": "complex128", "safetensors": "complex64"}
@@ -49,6 +50,12 @@ def model(dtype: str = "complex64") -> Checkpoint:
             "2.weight": planted(1, 40, 60, dtype=dtype),
         }
     )
+
+
+def pruned_at(checkpoint: Checkpoint, plan: pruning.PruningPlan) -> np.ndarray:
+    """The matrix of the first layer after a cut."""
+    after = pruning.apply(checkpoint, plan)
+    return next(x for x in find(after)[0] if x.name == "0").matrix(after).astype("complex64")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -115,6 +122,18 @@ def test_every_rule_cuts_and_a_pair_is_cut_again(rule: str) -> None:
         pruned = pruning.apply(checkpoint, plan)
         assert pruned.parameters <= checkpoint.parameters
         assert {it.dtype.name for it in pruned.tensors.values()} == {"complex64"}
+
+
+def test_controls_of_a_cut_are_of_the_same_size() -> None:
+    checkpoint = model()
+    plan = pruning.plan(analyze(checkpoint), NoiseEdge())
+    made = controls(checkpoint, plan)
+    whole, kept = checkpoint["0.weight"], pruned_at(checkpoint, plan)
+    lost = np.linalg.norm(whole - kept)
+    assert np.linalg.norm(made["bulk"]["0.weight"]) == pytest.approx(lost, rel=1e-4)
+    fresh = made["fresh"]["0.weight"] - kept
+    assert np.linalg.norm(fresh) == pytest.approx(lost, rel=1e-4)
+    assert np.linalg.norm(fresh.imag) == pytest.approx(np.linalg.norm(fresh.real), rel=0.1)
 
 
 def test_a_complex_number_is_one_parameter_and_its_bytes_are_all() -> None:
@@ -218,14 +237,9 @@ def test_a_live_module_is_cut_and_judged() -> None:
     live = Live(net, lambda module: float(module(x).abs().sum().detach()))
     plan = pruning.plan(live.analysis, NoiseEdge())
     assert plan["0"].form == "factored"
-    expected = net[1](net[0].bias + x @ torch.tensor(pruned_matrix(live, plan)).T)
+    expected = net[1](net[0].bias + x @ torch.tensor(pruned_at(live.checkpoint, plan)).T)
     assert live.cut(plan)(x).detach().numpy() == pytest.approx(expected.detach().numpy(), abs=1e-3)
     assert live.judge(plan).size.parameters < live.whole.size.parameters
-
-
-def pruned_matrix(live: Live, plan: pruning.PruningPlan) -> np.ndarray:
-    after = pruning.apply(live.checkpoint, plan)
-    return next(x for x in find(after)[0] if x.name == "0").matrix(after).astype("complex64")
 
 
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam])
