@@ -8,8 +8,8 @@ from typing import Any
 
 from rmtviz import knobs
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import DATASETS, TEXTS, Dataset
-from rmtviz.errors import BadOption
+from rmtviz.datasets import DATASETS, KEY, TEXTS, Dataset, divided
+from rmtviz.errors import BadOption, DataRefused
 from rmtviz.knobs import check, knob
 from rmtviz.networks import MLP
 from rmtviz.rules import RULES, BulkShare, Rule
@@ -34,10 +34,15 @@ EDGE = BulkShare()
 """What stays where nothing else is said: the values above the noise edge."""
 
 
+WIDEST = 4096
+"""No hidden layer is wider, and no matrix of data of one's own has more entries than its square."""
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """A multilayer perceptron, cross-entropy, from torch's usual uniform initial weights.
 
+    `dataset` is a name of the table, or the key of data of one's own: see `naming`.
     `widths` are those of the hidden layers; `optimiser` is a key of `MOMENTS`, `momentum`
     that of "sgd"; `rate` is a key of `RATES`; `weight_decay` is the L2 penalty of
     `torch.optim`, added to the gradient; `dropout` is the probability with which a hidden
@@ -80,9 +85,9 @@ class Training:
         check(self)
         numbers = [name for name in DATASETS if name not in TEXTS]
         for word, known in ((self.dataset, numbers), (self.rate, [*RATES])):
-            if word not in known:
+            if word not in known and not (known is numbers and KEY.fullmatch(word)):
                 raise BadOption("unknown_name", name=word, known=", ".join(known))
-        if len(self.widths) > 8 or not all(1 <= width <= 4096 for width in self.widths):
+        if len(self.widths) > 8 or not all(1 <= width <= WIDEST for width in self.widths):
             raise BadOption("widths", widths=", ".join(map(str, self.widths)))
         if self.magnitude and self.schedule:
             raise BadOption("magnitude_and_schedule")
@@ -97,9 +102,31 @@ class Training:
                 plain[name] = {"name": knobs.label(table, choice), **knobs.values(choice)}
         return {**plain, "widths": list(self.widths)}
 
-    def data(self) -> Dataset:
-        """Return the dataset with this recipe's label noise."""
-        return DATASETS[self.dataset]()().with_label_noise(self.label_noise, self.seed)
+    @property
+    def own(self) -> bool:
+        """Whether the dataset is somebody's own, and not one of the table."""
+        return self.dataset not in DATASETS
+
+    def data(self, own: Dataset | None = None) -> Dataset:
+        """Return the dataset with this recipe's label noise; one's own has to be given.
+
+        It is divided by this recipe's seed: see `datasets.divided`.
+
+        Raises:
+            DataRefused: the dataset's file is missing or broken; one's own is not given or is
+                another, can't be divided, or has samples too long for the first layer.
+        """
+        if not self.own:
+            found = DATASETS[self.dataset]()()
+        elif own is None or own.key != self.dataset:
+            raise DataRefused("own_gone", dataset=self.dataset)
+        else:
+            found = divided(own, self.seed)
+            width = (*self.widths, found.outputs)[0]
+            if found.pixels * width > WIDEST**2:
+                most = WIDEST**2 // found.pixels
+                raise DataRefused("own_long", numbers=found.pixels, width=width, most=most)
+        return found.with_label_noise(self.label_noise, self.seed)
 
     def network(self, dataset: Dataset) -> MLP:
         """Return the choice that runs this recipe's checkpoints."""
@@ -116,6 +143,11 @@ class Training:
         """Return the checkpoint with what it takes to run it, judge it and make it again."""
         network = MLP(self.activation, self.inputs, logits=self.logits).record()
         return checkpoint.with_about(trained=self.record(), network=network, epoch=epoch)
+
+
+def naming(own: Dataset) -> dict[str, str]:
+    """Return the settings that name data of one's own: their key, and inputs of mean 0."""
+    return {"dataset": own.key, "inputs": "standard"}
 
 
 def widths(words: str) -> tuple[int, ...]:

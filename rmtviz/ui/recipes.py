@@ -133,7 +133,7 @@ def data(start: Start = ALONE) -> dict[str, Any]:
         help=say("train.label_noise_help"),
     )
     if noise:
-        st.caption(say("train.label_noise_wrong", share=0.9 * noise / 100))
+        st.caption(say("train.label_noise_wrong", share=0.9 * noise / 100, classes=10))
     widths = links.value(
         st.text_input,
         say("train.widths"),

@@ -138,7 +138,7 @@ def test_widths_that_make_no_sense_are_refused(train, sentence, words: str, key:
 
 def test_label_noise_says_how_many_labels_are_wrong(train):
     train.choose_by_label(say("train.label_noise"), 40)
-    assert say("train.label_noise_wrong", share=0.36) in train.words
+    assert say("train.label_noise_wrong", share=0.36, classes=10) in train.words
 
 
 def test_a_run_that_breaks_says_so_and_keeps_its_rows(train, monkeypatch):
