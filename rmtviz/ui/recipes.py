@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from rmtviz import knobs
-from rmtviz.datasets import DATASETS, TEXTS
 from rmtviz.errors import BadOption
 from rmtviz.rules import RULES, BulkShare
 from rmtviz.schedules import SCHEDULES, Every, Once
-from rmtviz.ui import links, widgets
+from rmtviz.ui import data, links, widgets
 from rmtviz.words import say
 
 if TYPE_CHECKING:
@@ -103,17 +102,12 @@ SIDE = Start("lab_", 2_000, 40, "256, 256", 20, 2e-3, 64)
 """Where they stand for runs side by side: small, so that all of them take minutes."""
 
 
-def data(start: Start = ALONE) -> dict[str, Any]:
-    """Draw what is trained on what: data, noise, images, widths, epochs."""
+def network(start: Start, classes: int) -> dict[str, Any]:
+    """Draw what is trained on how many of the data: images, noise, widths, epochs.
+
+    Of so many classes a label that is re-drawn hits the right one now and then.
+    """
     key = start.key
-    names = [name for name in DATASETS if name not in TEXTS]
-    dataset = links.choice(
-        st.selectbox,
-        say("train.dataset"),
-        names,
-        f"{key}dataset",
-        format_func=lambda name: say(f"prune.data_name.{name}"),
-    )
     samples = links.value(
         st.select_slider,
         say("train.samples"),
@@ -133,7 +127,8 @@ def data(start: Start = ALONE) -> dict[str, Any]:
         help=say("train.label_noise_help"),
     )
     if noise:
-        st.caption(say("train.label_noise_wrong", share=0.9 * noise / 100, classes=10))
+        share = noise / 100 * (1 - 1 / classes)
+        st.caption(say("train.label_noise_wrong", share=share, classes=classes))
     widths = links.value(
         st.text_input,
         say("train.widths"),
@@ -143,7 +138,6 @@ def data(start: Start = ALONE) -> dict[str, Any]:
     )
     epochs = _slider(f"{key}epochs", start.epochs, 1, EPOCHS, say("train.epochs"))
     return {
-        "dataset": dataset,
         "train_samples": samples,
         "label_noise": noise / 100,
         "widths": widths,
@@ -233,7 +227,7 @@ def branched(origin: "Training", settings: "Training") -> "Training":
 def title(recipe: "Training") -> str:
     """Return a recipe in a few words: data, widths, what is cut, and what holds it back."""
     parts = [
-        say(f"prune.data_name.{recipe.dataset}"),
+        data.title(recipe.dataset),
         " × ".join(map(str, recipe.widths)),
         say(f"choice.{knobs.label(CUTS, recipe.schedule or Never())}.title"),
     ]
