@@ -7,7 +7,7 @@ a line in the table.
 from collections.abc import Mapping
 
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets._own import KEY, divided, pack, unpack
+from rmtviz.datasets._own import KEY, divided, pack, sizes, unpack
 from rmtviz.datasets.base import SPLITS, Dataset, LabelNoise, Samples
 from rmtviz.datasets.digits import Digits
 from rmtviz.datasets.fashion import FashionMNIST
@@ -46,6 +46,7 @@ __all__ = [
     "of",
     "pack",
     "read",
+    "sizes",
     "trained_on",
     "unpack",
 ]

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.datasets.base import Dataset, Labels
+from rmtviz.datasets.base import SELECTION, Dataset, Labels
 from rmtviz.errors import DataRefused
 from rmtviz.formats import Limits
 
@@ -70,7 +70,7 @@ def divided(own: Dataset, seed: int) -> Dataset:
         images, labels = test_images, test_labels
         order, held = np.split(_spread(labels, seed), [len(labels) - len(labels) // TESTED])
         test_images, test_labels = images[held], labels[held]
-    made = _scaled(
+    return _scaled(
         replace(
             own,
             train_images=images[order],
@@ -81,13 +81,15 @@ def divided(own: Dataset, seed: int) -> Dataset:
             classes=tuple(own.classes[each] for each in classes),
         )
     )
-    sizes = [len(made.split(name)) for name in ("train", "selection", "test")]
-    if min(sizes) < FEWEST:
-        train, selection, test = sizes
-        raise DataRefused(
-            "own_few", source=own.name, train=train, selection=selection, test=test, fewest=FEWEST
-        )
-    return made
+
+
+def sizes(own: Dataset) -> tuple[int, int, int]:
+    """Return how many samples will train, select and test."""
+    whole, test = len(own.train_labels), len(own.test_labels)
+    if not whole:
+        whole, test = test - test // TESTED, test // TESTED
+    selection = min(SELECTION, whole // 5)
+    return whole - selection, selection, test
 
 
 def pack(own: Dataset) -> bytes:
@@ -137,6 +139,11 @@ def _classes(own: Dataset) -> Labels:
     measured = len(words) > STEPS and any(re.fullmatch(r"-?\d+\.\d*[1-9]\d*", x) for x in words)
     if measured or EACH * len(classes) > len(labels) >= EACH * FEWEST:
         raise DataRefused("own_measured", source=own.name, values=len(classes), count=len(labels))
+    if min(sizes(own)) < FEWEST:
+        train, selection, test = sizes(own)
+        raise DataRefused(
+            "own_few", source=own.name, train=train, selection=selection, test=test, fewest=FEWEST
+        )
     return classes
 
 

@@ -2,20 +2,21 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import streamlit as st
 
-from rmtviz import networks
+from rmtviz import datasets, networks
 from rmtviz.datasets import DATASETS, KEY, TEXTS, Dataset
 from rmtviz.errors import DataRefused, RmtvizError
 from rmtviz.ui import data, links, widgets
+from rmtviz.ui.recipes import Start
 from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.training import Training
 
-CLASSES = 10
-"""The classes of each of the datasets that come with the app."""
+
+SMALLEST, STEPS = 8, 30
+"""One's own data are trained on in batches so small that an epoch has so many, if it can."""
 
 
 class Division(NamedTuple):
@@ -26,15 +27,16 @@ class Division(NamedTuple):
     test: int
     classes: int
     columns: int
+    table: bool
     centre: float
     scale: float
 
 
-def choose(key: str) -> tuple[dict[str, Any], Dataset | None]:
-    """Draw the choice of the data; return the settings that name them, and the visitor's own."""
+def choose(start: Start) -> tuple[dict[str, Any], Dataset | None]:
+    """Draw the choice of the data; return the settings that they ask for, and the visitor's own."""
     from rmtviz import training
 
-    field, own = f"{key}dataset", data.opened()
+    field, own = f"{start.key}dataset", data.opened()
     missing = _wanted(field, own)
     names = [*(each for each in DATASETS if each not in TEXTS), *own]
     titles = {each: data.title(each) for each in names}
@@ -53,7 +55,10 @@ def choose(key: str) -> tuple[dict[str, Any], Dataset | None]:
     if not links.bare():
         _open(field)
     given = own.get(name)
-    return training.naming(given) if given else {"dataset": name}, given
+    if given is None:
+        return {"dataset": name}, None
+    batch = min(start.batch_size, max(SMALLEST, datasets.sizes(given)[0] // STEPS))
+    return {**training.naming(given), "batch_size": batch}, given
 
 
 def tell(recipe: "Training | None", own: Dataset | None) -> "Training | None":
@@ -65,18 +70,10 @@ def tell(recipe: "Training | None", own: Dataset | None) -> "Training | None":
     except DataRefused as refusal:
         widgets.refusal(refusal)
         return None
-    brings = len(own.train_labels) > 0
-    st.caption(say("train.own_sets_given" if brings else "train.own_sets", **found._asdict()))
-    table = own.unit == "samples"
-    st.caption(say("train.own_columns" if table else "train.own_levels", **found._asdict()))
+    values = {**found._asdict(), "batch": recipe.batch_size}
+    st.caption(say("train.own_sets_given" if len(own.train_labels) else "train.own_sets", **values))
+    st.caption(say("train.own_columns" if found.table else "train.own_levels", **values))
     return recipe
-
-
-def classes(own: Dataset | None) -> int:
-    """Return how many classes occur in the data."""
-    if own is None:
-        return CLASSES
-    return len(np.unique(np.concatenate([own.train_labels, own.test_labels])))
 
 
 def _division(recipe: "Training", own: Dataset) -> Division:
@@ -91,8 +88,8 @@ def _division(recipe: "Training", own: Dataset) -> Division:
         return known[1]
     made = recipe.data(own)
     centre, scale = networks.INPUTS[recipe.inputs](made.mean, made.std, made.top)
-    train, selection, test = (len(made.split(x)) for x in ("train", "selection", "test"))
-    found = Division(train, selection, test, made.outputs, made.pixels, centre, scale)
+    sizes = datasets.sizes(own)
+    found = Division(*sizes, made.outputs, made.pixels, made.scaled, centre, scale)
     st.session_state["division"] = key, found
     return found
 

@@ -25,7 +25,7 @@ def npz(**arrays: np.ndarray) -> bytes:
 LABELS = np.arange(COUNT) % 4
 VALUES = RNG.normal(size=(COUNT, 11)) + 4 * (LABELS[:, None] == range(11))
 FILE = npz(x=VALUES, y=LABELS)
-SETS = {"train": 128, "selection": 32, "test": 40}
+SETS = {"train": 128, "selection": 32, "test": 40, "batch": 8}
 
 
 def give(visitor, content: bytes = FILE, name: str = "my_data.npz"):
@@ -83,6 +83,19 @@ def test_what_is_opened_is_chosen_and_the_page_says_how_it_is_divided(opened):
     assert say("train.own_columns", classes=4, columns=11) in opened.words
     opened.choose_by_label(say("train.label_noise"), 40)
     assert say("train.label_noise_wrong", share=0.3, classes=4) in opened.words
+
+
+def test_of_many_samples_a_part_may_be_taken_and_a_batch_is_a_step_of_thirty(visit):
+    count = 2_000
+    many = npz(x=RNG.normal(size=(count, 5)).astype(np.float32), y=np.arange(count) % 2)
+    visitor = give(visit("train", images="3000", **SETTINGS), many)
+    slider = visitor.at.get_by_key("own_samples")
+    assert slider.options == ["500", "1,000", "1,280"]
+    visitor.choose("own_samples", 500)
+    assert say("train.own_sets", train=1_280, selection=320, test=400, batch=42) in visitor.words
+    run = the_run(visitor.press("train.start"))
+    assert (run.recipe.train_samples, run.recipe.batch_size) == (500, 42)
+    assert visitor.choose("dataset", "digits").at.get_by_key("images").value == 3_000
 
 
 def test_a_run_learns_them_and_its_accuracies_say_on_how_many_samples(trained):

@@ -38,9 +38,9 @@ left, right = st.columns([2, 5], gap="large")
 with left:
     if show == "one" and not links.bare():
         recipes.presets()
-    settings, own = feeding.choose(start.key)
+    fed, own = feeding.choose(start)
     told = st.container()
-    settings |= recipes.network(start, feeding.classes(own))
+    settings = recipes.network(start, own) | fed
     settings |= (recipes.cuts() if show == "one" else {}) | recipes.how(start)
     recipe = recipes.recipe(settings)
     with told:
