@@ -26,7 +26,7 @@ CLI_RUNS = 10
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=say("cli.out"))
 @click.option("--widths", default="512,256", show_default=True, help=say("cli.widths"))
 @click.option("--epochs", type=int, default=10, show_default=True, help=say("cli.epochs"))
-@click.option("--batch-size", type=int, default=128, show_default=True, help=say("cli.batch"))
+@click.option("--batch-size", type=int, help=say("cli.batch"))
 @click.option("--optimiser", default="adam", show_default=True, help=say("cli.optimiser"))
 @click.option(
     "--learning-rate", type=float, default=1e-3, show_default=True, help=say("cli.learning_rate")
@@ -53,6 +53,7 @@ def train(
     dataset: str | None,
     output: Path,
     widths: str,
+    batch_size: int | None,
     schedule: str | None,
     rule: str,
     options: tuple[str, ...],
@@ -78,8 +79,9 @@ def train(
         raise BadOption("data_twice", one=data, other=dataset)
     given = labelled(data or dataset or "mnist")
     own = given if given.digest else None
+    named = training.naming(own) if own else {"dataset": given.key}
     recipe = training.Training(
-        **(training.naming(given) if own else {"dataset": given.key}),
+        **(named if batch_size is None else named | {"batch_size": batch_size}),
         widths=training.widths(widths),
         schedule=made[schedule] if schedule is not None else None,
         rule=made[rule],

@@ -8,7 +8,7 @@ from typing import Any
 
 from rmtviz import knobs
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import DATASETS, KEY, TEXTS, Dataset, divided
+from rmtviz.datasets import DATASETS, KEY, TEXTS, Dataset, divided, sizes
 from rmtviz.errors import BadOption, DataRefused
 from rmtviz.knobs import check, knob
 from rmtviz.networks import MLP
@@ -38,6 +38,10 @@ WIDEST = 4096
 """No hidden layer is wider, and no matrix of data of one's own has more entries than its square."""
 
 
+BATCH, SMALLEST, STEPS = 128, 8, 30
+"""The usual batch; the smallest for data of one's own, and the steps of an epoch on them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """A multilayer perceptron, cross-entropy, from torch's usual uniform initial weights.
@@ -60,7 +64,7 @@ class Training:
     dataset: str = "mnist"
     widths: tuple[int, ...] = (512, 256)
     epochs: int = knob(10, low=1, high=200)
-    batch_size: int = knob(128, low=1, high=10_000)
+    batch_size: int = knob(BATCH, low=1, high=10_000)
     optimiser: str = knob("adam", among=tuple(MOMENTS))
     learning_rate: float = knob(1e-3, low=1e-6, high=1.0)
     momentum: float = knob(0.9, low=0.0, high=0.999)
@@ -145,9 +149,13 @@ class Training:
         return checkpoint.with_about(trained=self.record(), network=network, epoch=epoch)
 
 
-def naming(own: Dataset) -> dict[str, str]:
-    """Return the settings that name data of one's own: their key, and inputs of mean 0."""
-    return {"dataset": own.key, "inputs": "standard"}
+def naming(own: Dataset) -> dict[str, Any]:
+    """Return the settings for data of one's own: their key, inputs of mean 0, batches.
+
+    These are so small that an epoch has `STEPS` of them, as far as `SMALLEST` allows.
+    """
+    batch = min(BATCH, max(SMALLEST, sizes(own)[0] // STEPS))
+    return {"dataset": own.key, "inputs": "standard", "batch_size": batch}
 
 
 def widths(words: str) -> tuple[int, ...]:

@@ -8,15 +8,10 @@ from rmtviz import datasets, networks
 from rmtviz.datasets import DATASETS, KEY, TEXTS, Dataset
 from rmtviz.errors import DataRefused, RmtvizError
 from rmtviz.ui import data, links, widgets
-from rmtviz.ui.recipes import Start
 from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.training import Training
-
-
-SMALLEST, STEPS = 8, 30
-"""One's own data are trained on in batches so small that an epoch has so many, if it can."""
 
 
 class Division(NamedTuple):
@@ -32,11 +27,11 @@ class Division(NamedTuple):
     scale: float
 
 
-def choose(start: Start) -> tuple[dict[str, Any], Dataset | None]:
+def choose(key: str) -> tuple[dict[str, Any], Dataset | None]:
     """Draw the choice of the data; return the settings that they ask for, and the visitor's own."""
     from rmtviz import training
 
-    field, own = f"{start.key}dataset", data.opened()
+    field, own = f"{key}dataset", data.opened()
     missing = _wanted(field, own)
     names = [*(each for each in DATASETS if each not in TEXTS), *own]
     titles = {each: data.title(each) for each in names}
@@ -55,10 +50,7 @@ def choose(start: Start) -> tuple[dict[str, Any], Dataset | None]:
     if not links.bare():
         _open(field)
     given = own.get(name)
-    if given is None:
-        return {"dataset": name}, None
-    batch = min(start.batch_size, max(SMALLEST, datasets.sizes(given)[0] // STEPS))
-    return {**training.naming(given), "batch_size": batch}, given
+    return training.naming(given) if given else {"dataset": name}, given
 
 
 def tell(recipe: "Training | None", own: Dataset | None) -> "Training | None":

@@ -56,7 +56,7 @@ SPLITS = ("train", "selection", "test")
 
 def recipe(own: Dataset, **settings: object) -> Training:
     base = {"widths": (12, 8), "epochs": 3, "batch_size": 32, "learning_rate": 0.01}
-    return Training(**naming(own), **(base | settings))
+    return Training(**(naming(own) | base | settings))
 
 
 def rows(images: np.ndarray) -> list[bytes]:
@@ -120,6 +120,12 @@ def test_columns_are_scaled_each_by_its_own_and_pictures_by_one_scale() -> None:
     network = recipe(FORMS["pictures"]).network(shown)(training.initial(Training(widths=(3,))))
     entered = (shown.train_images - network.centre) / network.scale
     assert (entered.mean(), entered.std()) == pytest.approx((0, 1), abs=1e-6)
+
+
+@pytest.mark.parametrize(("count", "batch"), [(100, 8), (2_000, 42), (20_000, 128)])
+def test_a_batch_is_so_small_that_an_epoch_has_thirty_steps(count: int, batch: int) -> None:
+    labels = np.arange(count) % 2
+    assert naming(given(x=labels[:, None] * [1.0, 2, 3], y=labels))["batch_size"] == batch
 
 
 def test_a_constant_column_is_no_fault() -> None:

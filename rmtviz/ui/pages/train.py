@@ -38,7 +38,7 @@ left, right = st.columns([2, 5], gap="large")
 with left:
     if show == "one" and not links.bare():
         recipes.presets()
-    fed, own = feeding.choose(start)
+    fed, own = feeding.choose(start.key)
     told = st.container()
     settings = recipes.network(start, own) | fed
     settings |= (recipes.cuts() if show == "one" else {}) | recipes.how(start)
