@@ -64,7 +64,7 @@ def train(
     found = keeping.restore(folder, recipe) if folder and resume else None
     state, epochs = found or (None, [])
     if folder and state is None:
-        keeping.clear(folder)
+        keeping.clear(folder, recipe)
     if folder:
         keeping.keep(folder, own)
     for row, weights in epochs:

@@ -99,7 +99,7 @@ def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
     if different := [name for name in FIXED if old[name] != new[name]]:
         raise BadOption("branch_recipe", names=", ".join(different))
     own = kept(source, recipe)
-    clear(target)
+    clear(target, recipe)
     keep(target, own)
     for row in rows:
         content = _weights(source, row["epoch"]).read_bytes()
@@ -108,10 +108,11 @@ def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
     save(target, State(epoch, weights, nothing(weights, recipe), since=epoch), recipe, rows)
 
 
-def clear(folder: Path) -> None:
-    """Make the folder, and take out what an earlier run left, its state first."""
+def clear(folder: Path, recipe: Training) -> None:
+    """Make the folder, and take out what another run left, its state first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (folder / STATE, *folder.glob("epoch-*.safetensors*")):
+    others = [path for path in folder.glob("own-*") if path != _data(folder, recipe.dataset)]
+    for path in (folder / STATE, *folder.glob("epoch-*.safetensors*"), *others):
         path.unlink(missing_ok=True)
 
 

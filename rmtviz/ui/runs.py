@@ -145,11 +145,10 @@ class Run(Job[Snapshot]):
     def do(self) -> None:
         from rmtviz import evaluation, training
 
-        own = training.kept(self.folder, self.recipe)
-        data = self.recipe.data(own)
+        data = self.recipe.data(training.kept(self.folder, self.recipe))
         selection = len(data.split("selection"))
         self.tell(selection_samples=selection)
-        for record in training.train(self.recipe, self.folder, True, self._batch, own):
+        for record in training.train(self.recipe, self.folder, resume=True, on_batch=self._batch):
             self._epoch(record)
             last = record
         network = self.recipe.network(data)(last.checkpoint)

@@ -232,6 +232,14 @@ def test_a_run_whose_data_are_gone_says_so(tmp_path) -> None:
         Training(dataset="own-letters")
 
 
+def test_a_new_run_in_a_folder_takes_out_the_data_of_the_last(tmp_path) -> None:
+    for own in FORMS.values():
+        list(train(recipe(own, epochs=1), tmp_path, own=own))
+        assert [path.name for path in tmp_path.glob("own-*")] == [f"{own.key}.npz"]
+    *_, last = train(recipe(own, epochs=1), tmp_path)  # what is kept serves to begin anew as well
+    assert last.epoch == 1
+
+
 def test_a_branch_takes_the_data_along(tmp_path) -> None:
     own = FORMS["table"]
     wanted = recipe(own)
