@@ -123,7 +123,8 @@ def upload(key: str) -> Dataset | RmtvizError | None:
         return None
     st.session_state[f"{key}_turn"] = turn + 1
     try:
-        found = datasets.read({file.name: file.getvalue() for file in files})
+        with st.spinner(say("prune.data_wait")):
+            found = datasets.read({file.name: file.getvalue() for file in files})
     except RmtvizError as problem:
         return problem
     held = opened()

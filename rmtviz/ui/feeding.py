@@ -78,7 +78,8 @@ def _division(recipe: "Training", own: Dataset) -> Division:
     known: tuple[Any, Division] | None = st.session_state.get("division")
     if known and known[0] == key:
         return known[1]
-    made = recipe.data(own)
+    with st.spinner(say("prune.data_wait")):
+        made = recipe.data(own)
     centre, scale = networks.INPUTS[recipe.inputs](made.mean, made.std, made.top)
     sizes = datasets.sizes(own)
     found = Division(*sizes, made.outputs, made.pixels, made.scaled, centre, scale)
