@@ -36,6 +36,9 @@ STEPS = 20
 SCALED_BY = 10_000
 """The mean and the standard deviation of pictures are those of the first so many."""
 
+DIVIDES = 1
+"""The stream of a seed that divides: not that of label noise, which is the seed's own."""
+
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -149,7 +152,7 @@ def _classes(own: Dataset) -> Labels:
 
 def _spread(codes: Labels, seed: int) -> NDArray[np.int64]:
     """Return an order by chance in which every stretch has each class in about its share."""
-    draw = np.random.Generator(np.random.PCG64(seed))
+    draw = np.random.Generator(np.random.PCG64((seed, DIVIDES)))
     mixed = draw.permutation(len(codes))
     sizes = np.bincount(codes)
     by_class = np.argsort(codes[mixed], kind="stable")
