@@ -220,6 +220,12 @@ def test_a_run_on_a_link_shows_its_figures_and_not_its_data(trained, visit, else
     assert say("prune.accuracy", samples=32, unit=say("unit.samples")) in other.metrics
 
 
+def test_a_page_without_controls_takes_up_what_is_open(opened, visit):
+    bare = visit("train", dataset=key(opened), controls="none", **SETTINGS)
+    assert say("train.own_sets", **SETS) in bare.words
+    assert say("train.own_open") not in bare.buttons()
+
+
 def test_another_language_and_another_page_change_nothing_of_the_choice(opened):
     wanted = key(opened)
     opened.choose("lang", "ja")
