@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rmtviz import codes, layers, protos
-from rmtviz.checkpoint import FLOATS, Checkpoint
+from rmtviz.checkpoint import FLOATS, Checkpoint, double
 from rmtviz.errors import CannotRun
 from rmtviz.kinds import KINDS
 from rmtviz.protos import inferred as inferred
@@ -216,7 +216,7 @@ def _factor(
     if not (users and initial and all(_doubles(node, name) for node in users)):
         told = layers.told_kinds(checkpoint).get(pair[1], "")
         kind = KINDS[told if told in KINDS else "linear" if len(proto.dims) == 2 else "convolution"]
-        first, second = (kind.to_matrix(checkpoint[x]).astype(np.float64) for x in pair)
+        first, second = (double(kind.to_matrix(checkpoint[x])) for x in pair)
         protos.put(proto, kind.from_matrix(second @ first, tuple(proto.dims)))
         return
     dtype = protos.dtype(proto)
