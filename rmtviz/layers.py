@@ -167,7 +167,8 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = [item for item in skipped if item.name not in tied]
     for name, other in tied.items():
         tensor = checkpoint.tensors[name]
-        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, "tied", other))
+        reason = "tied" if checkpoint.shares(name, other) else "alike"
+        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, reason, other))
     return _ordered(once), tuple(sorted(skipped, key=lambda item: natural(item.name)))
 
 
