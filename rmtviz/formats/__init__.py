@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rmtviz import graphs
+from rmtviz import attention, graphs
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
 from rmtviz.formats import (
@@ -133,6 +133,7 @@ def write(checkpoint: Checkpoint, format: str) -> bytes:
         BadOption: no such format, or one that cannot hold a name or a number type.
         ExtraMissing: the format needs a package that is not installed.
     """
+    checkpoint = attention.whole(checkpoint)
     writer = FORMATS[format].write if format in FORMATS else None
     if writer is None:
         raise BadOption("unknown_name", name=format, known=", ".join(FORMATS))
