@@ -40,7 +40,8 @@ def by_heads(
     is not given is what the checkpoint's own record says, or for `shared` the shapes.
 
     Raises:
-        BadOption: no number is known, or it does not fit the projections, or there are none.
+        BadOption: no number is known, or it does not fit the projections, or there are none
+            that can be taken apart.
     """
     found = projections(checkpoint)
     if not found:
@@ -50,10 +51,12 @@ def by_heads(
         known = Heads.of({"count": count, "shared": shared or _shared(found, count)})
     if known is None:
         raise BadOption("heads_unknown")
-    for name, (what, shape) in found.items():
-        divided = side(what, shape, known)
+    shared_sides = {name: side(what, shape, known) for name, (what, shape) in found.items()}
+    for name, divided in shared_sides.items():
         if divided and divided[0] % divided[1]:
             raise BadOption("heads_divide", name=name, side=divided[0], count=divided[1])
+    if not any(shared_sides.values()):
+        raise BadOption("heads_mixed", name=next(iter(found)))
     return checkpoint.with_about(heads=asdict(known) | {"each": True})
 
 

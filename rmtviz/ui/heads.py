@@ -3,6 +3,8 @@
 The pages that show layers and cut them follow the choice; others take projections whole.
 """
 
+from collections.abc import Collection
+
 import streamlit as st
 
 from rmtviz import attention
@@ -31,7 +33,7 @@ def draw(model: Model) -> BadOption | None:
         st.session_state[KEY] = chosen
     known = _recorded(model)
     way = WAYS[0]
-    if _shared(model):
+    if _projections(model):
         way = links.choice(
             st.selectbox,
             say("heads.attention"),
@@ -57,7 +59,7 @@ def draw(model: Model) -> BadOption | None:
 
 def asked(model: Model) -> bool:
     """Return whether the visitor wants to look at each head of this model."""
-    return bool(_shared(model)) and links.standing(WAYS, KEY) == WAYS[1]
+    return bool(_projections(model)) and links.standing(WAYS, KEY) == WAYS[1]
 
 
 def seen(model: Model) -> Model:
@@ -74,7 +76,7 @@ def note(model: Model) -> str:
     """Return what a verdict by heads counts, and what it can show; empty where none is seen."""
     if not _told(model):
         return ""
-    names = attention.projections(model.checkpoint)
+    names = _projections(model)
     parts = [item.layer for item in model.spectra.layers if item.layer.tensors[0] in names]
     sides = [min(each.shape) for each in parts if each.part]
     key = "heads.note_small" if min(sides) < SMALLEST else "heads.note"
@@ -130,7 +132,6 @@ def _recorded(model: Model) -> Heads | None:
     return Heads.recorded(model.checkpoint.about)
 
 
-def _shared(model: Model) -> int:
-    """Return the number of projections that heads share."""
-    count: int = model.memo("projections", lambda: len(attention.projections(model.checkpoint)))
-    return count
+def _projections(model: Model) -> Collection[str]:
+    """Return the names of the projections that heads may share."""
+    return model.memo("projections", lambda: tuple(attention.projections(model.checkpoint)))

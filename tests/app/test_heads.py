@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from rmtviz import attention, formats, layers, pruning, verdict
 from rmtviz.fits import BEMA
+from rmtviz.live import Live
 from rmtviz.rules import NoiseEdge
-from rmtviz.ui import heads, running
+from rmtviz.ui import heads, running, session
 from rmtviz.ui.library import sample
 from rmtviz.words import say
 
@@ -120,6 +122,24 @@ def test_a_rank_of_a_head_is_taken_from_the_chart_to_the_plan(visit):
 def test_the_trade_off_says_that_it_takes_attention_whole(visit):
     assert say("heads.studio") in visit("studio", model="language", attention="each").words
     assert say("heads.studio") not in visit("studio", model="language").words
+
+
+def test_a_live_module_is_cut_and_measured_by_heads(visit):
+    torch.manual_seed(0)
+    module, x = torch.nn.MultiheadAttention(96, 4), torch.randn(3, 1, 96)
+
+    def moved(copy: torch.nn.Module) -> float:
+        with torch.inference_mode():
+            return float((copy(x, x, x)[0] - module(x, x, x)[0]).norm())
+
+    live = Live(module, moved)
+    kept = session.library().add(live.checkpoint, live=live)
+    visitor = visit("prune", model=kept.key, attention="each", heads="4")
+    assert "in_proj_weight[q.3]" in names(visitor)
+    visitor.press("live.measure", name="moved")
+    split = Live(module, moved, heads=4)
+    expected = split.judge(pruning.plan(split.analysis, NoiseEdge())).value
+    assert visitor.metrics["moved"] == f"{expected:.5g}"
 
 
 def test_a_number_that_nobody_recorded_is_asked_for(visit, own):

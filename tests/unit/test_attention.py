@@ -111,6 +111,7 @@ def test_a_head_has_a_curve_and_is_given_what_it_multiplies() -> None:
         ({"q_proj": np.ones((8, 4)), "o_proj": np.ones((4, 6))}, 4, "heads_divide"),
         ({"qkv": np.ones((24, 8))}, 3, "heads_divide"),
         ({"query_key_value": np.ones((24, 8))}, 3, "heads_divide"),
+        ({"query_key_value": np.ones((12, 8))}, 4, "heads_mixed"),
     ],
 )
 def test_a_number_that_does_not_fit_is_refused(names: dict, count: int | None, key: str) -> None:
@@ -130,7 +131,7 @@ def test_keys_and_values_with_fewer_heads_are_told_by_their_rows() -> None:
 
 def test_what_cannot_be_told_apart_stays_whole() -> None:
     falcon = np.random.default_rng(0).normal(size=(32, 24))
-    found = model_of({"query_key_value": falcon, "q_proj": falcon})
+    found = model_of({"query_key_value": falcon, "q_proj": 2 * falcon})
     seen = attention.by_heads(found, 4)
     assert [x.name for x in layers.find(seen)[0] if not x.part] == ["h.attn.query_key_value"]
 

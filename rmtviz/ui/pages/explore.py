@@ -188,7 +188,7 @@ def reading(layer: LayerAnalysis, drags: bool) -> None:
 
 model = heads.seen(session.current())
 st.title(say("explore.title"))
-st.caption(models.describe(model))
+st.caption(models.describe(session.current()))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     method = widgets.strategy(METHODS, "method")
     view = views(model)

@@ -23,7 +23,7 @@ from rmtviz.words import say
 
 model = heads.seen(session.current())
 st.title(say("prune.title"))
-st.caption(models.describe(model))
+st.caption(models.describe(session.current()))
 by_heads = heads.note(model)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     names = [item.layer.name for item in model.spectra.layers]
