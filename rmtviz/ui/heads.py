@@ -128,8 +128,17 @@ def _number() -> int:
     return count
 
 
-def _recorded(model: Model) -> Heads | None:
-    return Heads.recorded(model.checkpoint.about)
+def _recorded(model: Model) -> bool:
+    """Return whether a record says how many heads there are, and the projections agree."""
+
+    def make() -> bool:
+        try:
+            attention.by_heads(model.checkpoint)
+        except BadOption:
+            return False
+        return True
+
+    return model.memo("heads recorded", make)
 
 
 def _projections(model: Model) -> Collection[str]:

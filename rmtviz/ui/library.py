@@ -107,7 +107,7 @@ class Model:
             known, first = (told.count, told.shared), self.load_initial
             return replace(
                 self,
-                spectra=decompose(seen, equalise=_affordable(seen)),
+                spectra=decompose(seen, equalise=_affordable(seen), known=self.spectra.layers),
                 load=lambda: seen,
                 load_initial=(lambda: attention.by_heads(first(), *known)) if first else None,
                 live=replace(self.live, heads=told.count) if self.live else None,

@@ -88,13 +88,14 @@ def _plan(model: Model) -> str:
     names = [item.layer.name for item in model.spectra.layers]
     own, whole = plans.ranks(model.digest), plans.adopted(model.digest, names)
 
-    def share() -> float:
+    def words() -> tuple[str, float]:
         cuts = plans.current(model.analysed(method), rule).cuts
         saved = sum(cut.parameters_before - cut.parameters_after for cut in cuts)
-        return 1 - saved / (model.spectra.model.parameters or 1)
+        key = "app.plan_none" if all(cut.form == "whole" for cut in cuts) else "app.plan"
+        return key, 1 - saved / (model.spectra.model.parameters or 1)
 
-    stored = model.memo(("stored", method, rule, tuple(sorted(own.items())), whole), share)
-    return say("app.plan_none") if stored == 1 else say("app.plan", stored=stored)
+    key, stored = model.memo(("stored", method, rule, tuple(sorted(own.items())), whole), words)
+    return say(key, stored=stored)
 
 
 def _copies(model: Model) -> None:

@@ -94,6 +94,7 @@ def test_a_cut_by_heads_is_judged_and_written_back(visit, downloads, split):
     read = running.whole(run), running.pruned(run, plan)
     assert verdict.of_plan(before, after, read) in [head.value for head in visitor.at.subheader]
     assert say("heads.cut") in visitor.words
+    assert say("app.plan", stored=after.parameters / before.parameters) in visitor.buttons()
     content = downloads["language-pruned.safetensors"]()
     written = formats.read(content)
     assert written.digest == pruning.apply(split.checkpoint, plan).digest
@@ -124,6 +125,17 @@ def test_the_trade_off_says_that_it_takes_attention_whole(visit):
     assert say("heads.studio") not in visit("studio", model="language").words
 
 
+@pytest.mark.parametrize(("told", "layers_seen"), [(4, 12), (5, 4)])
+def test_what_the_settings_say_is_taken_if_it_fits(visit, own, told, layers_seen):
+    settings = b'{"num_attention_heads": %d, "num_key_value_heads": 2}' % told
+    files = {"own.safetensors": own, "config.json": settings}
+    kept = session.library().add(formats.together(files))
+    visitor = visit(model=kept.key, attention="each")
+    assert len(names(visitor)) == layers_seen
+    asked = say("heads.count") in [field.label for field in visitor.at.number_input]
+    assert asked == (told == 5)
+
+
 def test_a_live_module_is_cut_and_measured_by_heads(visit):
     torch.manual_seed(0)
     module, x = torch.nn.MultiheadAttention(96, 4), torch.randn(3, 1, 96)
@@ -149,6 +161,7 @@ def test_a_number_that_nobody_recorded_is_asked_for(visit, own):
     assert len(names(visitor)) == 4 + 2 + 2 + 4
     assert visitor.at.query_params["heads"] == "4"
     assert say("heads.note", matrices=12, side=24, least=20) in visitor.words
+    assert say("app.plan", stored=1) in visitor.buttons()  # cut, and written back dense
     visitor.choose(heads.COUNT, 8)
     assert say("heads.note_small", matrices=24, side=12, least=20) in visitor.words
     table = visitor.at.dataframe(key="layer_map").value

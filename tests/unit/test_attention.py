@@ -8,6 +8,7 @@ from torch import nn
 from rmtviz import analyze, attention, formats, layers, networks, pruning, tradeoff
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import PythonHelp
+from rmtviz.decomposition import decompose
 from rmtviz.errors import BadOption
 from rmtviz.fits import METHODS, Status
 from rmtviz.fits.base import SMALLEST
@@ -52,6 +53,18 @@ def test_heads_share_out_the_energy_of_their_projection() -> None:
         energy[each.layer.stem] = energy.get(each.layer.stem, 0) + each.spectrum.energy
     assert energy == pytest.approx({each.name: each.spectrum.energy for each in whole}, rel=1e-9)
     assert sum(each.parameters for each in seen) == sum(each.parameters for each in whole)
+
+
+def test_what_heads_do_not_share_is_decomposed_once() -> None:
+    known = decompose(demo()).layers
+    seen = decompose(attention.by_heads(demo()), known=known).layers
+    alone = decompose(attention.by_heads(demo())).layers
+    assert [each.layer for each in seen] == [each.layer for each in alone]
+    assert {each.layer.name for each in seen if each in known} == {
+        each.layer.name for each in alone if each.layer.part is None
+    }
+    for one, other in zip(seen, alone, strict=True):
+        np.testing.assert_allclose(one.spectrum.values, other.spectrum.values)
 
 
 def test_the_network_of_heads_is_the_network() -> None:
