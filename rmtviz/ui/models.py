@@ -89,9 +89,9 @@ def _plan(model: Model) -> str:
     own, whole = plans.ranks(model.digest), plans.adopted(model.digest, names)
 
     def words() -> tuple[str, float]:
-        cuts = plans.current(model.analysed(method), rule).cuts
-        saved = sum(cut.parameters_before - cut.parameters_after for cut in cuts)
-        key = "app.plan_none" if all(cut.form == "whole" for cut in cuts) else "app.plan"
+        plan = plans.current(model.analysed(method), rule)
+        saved = sum(cut.parameters_before - cut.parameters_after for cut in plan.cuts)
+        key = "app.plan_none" if plan.nothing else "app.plan"
         return key, 1 - saved / (model.spectra.model.parameters or 1)
 
     key, stored = model.memo(("stored", method, rule, tuple(sorted(own.items())), whole), words)

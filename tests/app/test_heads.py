@@ -92,7 +92,9 @@ def test_a_cut_by_heads_is_judged_and_written_back(visit, downloads, split):
     run = running.running(split)
     before, after = running.sizes(split, plan, run)
     read = running.whole(run), running.pruned(run, plan)
-    assert verdict.of_plan(before, after, read) in [head.value for head in visitor.at.subheader]
+    assert verdict.of_plan(plan, before, after, read) in [
+        head.value for head in visitor.at.subheader
+    ]
     assert say("heads.cut") in visitor.words
     assert say("app.plan", stored=after.parameters / before.parameters) in visitor.buttons()
     content = downloads["language-pruned.safetensors"]()

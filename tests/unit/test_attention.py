@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from rmtviz import analyze, attention, formats, layers, networks, pruning, tradeoff
+from rmtviz import analyze, attention, formats, layers, networks, pruning, tradeoff, verdict
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import PythonHelp
 from rmtviz.decomposition import decompose
@@ -17,6 +17,7 @@ from rmtviz.live import Live
 from rmtviz.rules import FixedRank
 from rmtviz.site import home
 from rmtviz.whitening import moments
+from rmtviz.words import say
 from tests.unit.test_heads import FUSED, PROJECTIONS
 from tests.unit.test_transformer import BLOCKS, HEADS, TOKENS, WIDTH, arrays, by_hand
 
@@ -83,6 +84,11 @@ def test_a_cut_of_a_head_cuts_that_head_alone_and_is_written_back(name: str) -> 
     (cut,) = [each for each in plan.cuts if each.form != "whole"]
     assert (cut.name, cut.form, cut.parameters_after) == (label, "dense", cut.parameters_before)
     pruned = pruning.apply(seen, plan)
+    sizes = (pruning.Size.of(seen), pruning.Size.of(pruned))
+    assert sizes[0] == sizes[1]
+    assert verdict.of_plan(plan, *sizes, None) == say(
+        "verdict.plan", share=1, after=sizes[1].parameters, before=sizes[0].parameters
+    )
     weights = arrays()
     place = slice(head * EACH, (head + 1) * EACH)
     matrix = weights[f"blocks.1.{name}.weight"]

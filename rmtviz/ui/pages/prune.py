@@ -53,7 +53,7 @@ before, after = running.sizes(model, plan, runs)
 read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
 paired = running.paired(runs, plan) if runs else None
 with head:
-    st.subheader(verdict.of_plan(before, after, read), anchor=False)
+    st.subheader(verdict.of_plan(plan, before, after, read), anchor=False)
     if by_heads:
         st.caption(f"{by_heads} {say('heads.cut')}")
     if model.live:
