@@ -116,7 +116,7 @@ def side(role: str, shape: tuple[int, int], heads: Heads) -> tuple[int, int] | N
 def blocks(role: str, shape: tuple[int, int], heads: Heads) -> list[Block]:
     """Return the parts of a projection's matrix (m × n): its heads, or what else it is made of.
 
-    None where it stays whole, as where its side is no multiple of their number.
+    There are none where it stays whole, as where its side is no multiple of their number.
     """
     shared = side(role, shape, heads)
     if shared is None or shared[0] % shared[1]:

@@ -138,7 +138,7 @@ def _recorded(model: Model) -> bool:
             return False
         return True
 
-    return model.memo("heads recorded", make)
+    return model.memo(("heads", "recorded"), make)
 
 
 def _projections(model: Model) -> Collection[str]:

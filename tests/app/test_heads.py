@@ -127,6 +127,16 @@ def test_the_trade_off_says_that_it_takes_attention_whole(visit):
     assert say("heads.studio") not in visit("studio", model="language").words
 
 
+def test_a_plan_of_whole_projections_is_looked_at_whole(visit):
+    visitor = visit("studio", model="language", attention="each")
+    visitor.press("studio.original").go("prune")
+    assert visitor.at.get_by_key(heads.KEY).value == "whole"
+    assert names(visitor) == [layer.name for layer in sample("language").analysed(BEMA())]
+    visitor.choose(heads.KEY, "each")  # the plan does not fit: the rule's stands, by heads
+    assert HEAD in names(visitor)
+    assert visitor.at.get_by_key("rule").value == "noise-edge"
+
+
 @pytest.mark.parametrize(("told", "layers_seen"), [(4, 12), (5, 4)])
 def test_what_the_settings_say_is_taken_if_it_fits(visit, own, told, layers_seen):
     settings = b'{"num_attention_heads": %d, "num_key_value_heads": 2}' % told
