@@ -18,11 +18,11 @@ FARTHEST = 0.2
 """Beyond this Kolmogorov distance no bulk is claimed."""
 
 
-def spectrum(values: NDArray[np.float64], shape: tuple[int, int]) -> Spectrum:
+def spectrum(values: NDArray[np.float64], shape: tuple[int, int], beta: int = 1) -> Spectrum:
     """Return the spectrum of a product of two factors: its values, and zeros for the rest."""
     padded = np.zeros(min(shape))
     padded[: len(values)] = values
-    return Spectrum(padded, shape)
+    return Spectrum(padded, shape, beta=beta)
 
 
 def fit(spectrum: Spectrum, known: int, method: BEMA) -> MPFit:
@@ -46,7 +46,9 @@ def fit(spectrum: Spectrum, known: int, method: BEMA) -> MPFit:
     if window.stop - first < SMALLEST or spectrum.hard_rank < window.stop:
         return MPFit(method, Status.DEGENERATE)
     variance = float(q[window] @ values[window] / (q[window] @ q[window]))
-    margin = tracy_widom.quantile(1 - method.level) * tracy_widom.edge_width(c, spectrum.n)
+    margin = tracy_widom.quantile(1 - method.level, spectrum.beta) * tracy_widom.edge_width(
+        c, spectrum.n
+    )
     law = MarchenkoPastur(c, variance)
     cut = law.support[1] + variance * margin
     spikes = int(np.count_nonzero(values > cut))

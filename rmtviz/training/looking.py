@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from rmtviz import analysis, decomposition, layers
 from rmtviz.analysis import Analysis, LayerAnalysis
-from rmtviz.checkpoint import Checkpoint
+from rmtviz.checkpoint import Checkpoint, double
 from rmtviz.datasets import Dataset
 from rmtviz.decomposition import LayerSpectrum, Model, Spectra
 from rmtviz.factors import Factors
 from rmtviz.fits import BEMA, censored
 from rmtviz.layers import Layer
 from rmtviz.schedules import Look
+from rmtviz.spectrum import symmetry
 from rmtviz.training.recipe import Training
 
 BUDGET = 0.05
@@ -94,10 +95,8 @@ def start(checkpoint: Checkpoint, initial: Checkpoint, found: Analysis) -> dict[
 def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
     """Return a layer's factors: those of a pair through its small core, never as a product."""
     if not layer.factored:
-        return Factors.of(layer.matrix(checkpoint).astype(np.float64))
-    inner, outer = (
-        layer.rule.to_matrix(checkpoint[name]).astype(np.float64) for name in layer.tensors
-    )
+        return Factors.of(double(layer.matrix(checkpoint)))
+    inner, outer = map(double, layer.held(checkpoint))
     return Factors.of_pair(inner, outer)
 
 
@@ -122,15 +121,13 @@ def _decomposed(checkpoint: Checkpoint, wanted: list[Layer]) -> list[LayerSpectr
         checkpoint, tensors={name: checkpoint.tensors[name] for name in checkpoint if name in names}
     )
     items = list(decomposition.decompose(dense).layers) if names else []
-    return items + [
-        LayerSpectrum(
-            layer,
-            layer.parameters(checkpoint),
-            censored.spectrum(factors(checkpoint, layer).values, layer.shape),
-        )
-        for layer in wanted
-        if layer.factored
-    ]
+    for layer in wanted:
+        if layer.factored:
+            found = factors(checkpoint, layer)
+            beta = max(symmetry(found.left), symmetry(found.right))
+            spectrum = censored.spectrum(found.values, layer.shape, beta)
+            items.append(LayerSpectrum(layer, layer.parameters(checkpoint), spectrum))
+    return items
 
 
 def _kept(layer: LayerAnalysis) -> LayerSpectrum:

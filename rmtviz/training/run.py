@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import Samples
+from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, evaluate
 from rmtviz.networks import MLP, one_thread
 from rmtviz.schedules import Look, Moment
@@ -26,6 +26,7 @@ class Run:
     """A recipe with its data, the rows of its epochs so far, and the latest look at its spectra."""
 
     recipe: Training
+    dataset: Dataset
     choice: MLP
     samples: Samples
     selection: Samples
@@ -34,12 +35,13 @@ class Run:
     seen: Seen | None = None
 
     @classmethod
-    def of(cls, recipe: Training) -> "Run":
+    def of(cls, recipe: Training, own: Dataset | None = None) -> "Run":
         """Return the run of a recipe before its first epoch. Raises what `recipe.data` raises."""
-        dataset = recipe.data()
+        dataset = recipe.data(own)
         samples = dataset.split("train").first(recipe.train_samples)
         apart = looking.apart(recipe, dataset, len(samples))
-        return cls(recipe, recipe.network(dataset), samples, dataset.split("selection"), apart)
+        selection = dataset.split("selection")
+        return cls(recipe, dataset, recipe.network(dataset), samples, selection, apart)
 
     def over(self, state: State) -> bool:
         """Return whether the last epoch is done, or patience has run out."""
@@ -54,7 +56,7 @@ class Run:
         clock = time.perf_counter()
         with one_thread():
             if state is None:
-                state = begin(self.recipe)
+                state = begin(self.recipe, self.dataset)
             else:
                 state = advance(self.recipe, self.choice, state, self.samples, on_batch)
                 if self.recipe.magnitude:
@@ -147,4 +149,4 @@ class Run:
         )
 
     def _start(self, weights: Checkpoint, seen: Seen) -> dict[str, float | None]:
-        return looking.start(weights, initial(self.recipe), seen.found)
+        return looking.start(weights, initial(self.recipe, self.dataset), seen.found)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from rmtviz.ui import jobs, links, live
+from rmtviz.datasets import Dataset
+from rmtviz.ui import data, jobs, links, live, widgets
 from rmtviz.ui.contests import Contest, Standing
 from rmtviz.words import say
 
@@ -32,7 +33,7 @@ def seeds() -> int:
     return found
 
 
-def start(recipe: "Training | None", count: int) -> None:
+def start(recipe: "Training | None", count: int, own: Dataset | None) -> None:
     """Draw the button that starts a comparison."""
     contest = current()
     pressed = st.button(
@@ -43,7 +44,7 @@ def start(recipe: "Training | None", count: int) -> None:
         disabled=recipe is None or (contest is not None and not contest.snapshot.over),
     )
     if pressed and recipe is not None:
-        st.session_state["lab"] = jobs.registry().compare(recipe, count).token
+        st.session_state["lab"] = jobs.registry().compare(recipe, count, own).token
         st.rerun()
 
 
@@ -183,10 +184,10 @@ def _sizes(contest: Contest, shot: Standing) -> str:
     recipe = contest.recipe
     return say(
         "train.compare_sizes",
-        images=recipe.train_samples,
-        data=say(f"prune.data_name.{recipe.dataset}"),
+        images=min(recipe.train_samples, shot.train_samples or recipe.train_samples),
+        data=widgets.plain(data.title(recipe.dataset)),
         noise=recipe.label_noise,
-        wrong=0.9 * recipe.label_noise,
+        wrong=(1 - 1 / shot.classes) * recipe.label_noise,
         widths=" × ".join(map(str, recipe.widths)),
         epochs=recipe.epochs,
         selection=shot.selection_samples,
