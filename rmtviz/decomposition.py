@@ -4,7 +4,7 @@ What `decompose` returns needs no weights any more: it goes to JSON and back, an
 can be fitted to it in milliseconds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -147,6 +147,7 @@ def decompose(
     *,
     equalise: bool = False,
     memory: int = MEMORY,
+    known: Iterable[LayerSpectrum] = (),
 ) -> Spectra:
     """Return the spectra of all layers; layers with NaN or infinite entries are skipped.
 
@@ -155,17 +156,20 @@ def decompose(
     decomposition lose on a busy machine, layers side by side do not. A layer is read when its
     turn comes; at most `memory` bytes are in use at once, or what the largest layer takes. A
     layer whose smaller side is beyond `EXACT` is estimated, and not equalised. The digest is
-    made on the side. `progress(done, of)` counts weights. Raises what reading raises.
+    made on the side. `progress(done, of)` counts weights. What is `known` of the same weights,
+    seen in another way, is taken over. Raises what reading raises.
     """
     found, skipped = layers.find(checkpoint)
-    total, done = sum(layer.parameters(checkpoint) for layer in found), 0
     room = Room(memory)
-    made: dict[Layer, LayerSpectrum | None] = {}
-    with threadpool_limits(1, "blas"), threads(len(found) + 1) as pool:
+    held = {item.layer: item for item in known}
+    made: dict[Layer, LayerSpectrum | None] = {x: held[x] for x in found if x in held}
+    wanted = [layer for layer in found if layer not in made]
+    total, done = sum(layer.parameters(checkpoint) for layer in wanted), 0
+    with threadpool_limits(1, "blas"), threads(len(wanted) + 1) as pool:
         digest = pool.submit(_digest, checkpoint, room)
         tasks = {
             pool.submit(_decomposed, layer, checkpoint, room, equalise): layer
-            for layer in sorted(found, key=_work, reverse=True)
+            for layer in sorted(wanted, key=_work, reverse=True)
         }
         for task in as_completed(tasks):
             layer = tasks[task]

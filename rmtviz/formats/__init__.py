@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rmtviz import graphs, peft
+from rmtviz import attention, graphs, peft
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
 from rmtviz.formats import (
@@ -135,6 +135,7 @@ def write(checkpoint: Checkpoint, format: str) -> bytes:
         BadOption: no such format, or one that cannot hold a name or a number type.
         ExtraMissing: the format needs a package that is not installed.
     """
+    checkpoint = attention.whole(checkpoint)
     writer = FORMATS[format].write if format in FORMATS else None
     if writer is None:
         raise BadOption("unknown_name", name=format, known=", ".join(FORMATS))
@@ -195,7 +196,8 @@ def _joined(
         if name.endswith(".index.json")
     ]
     weights = [source for name, source in sources.items() if _shards.weighty(name)]
-    parts = [opened(source) for source in weights or sources.values()]
+    settings = [sources[name] for name in SETTINGS if name in sources]
+    parts = [opened(source) for source in weights or settings or sources.values()]
     whole = parts[0] if len(parts) == 1 and not indices else _shards.join(parts, indices)
     told = {name: _shards.settings(sources[name]) for name in SETTINGS if name in sources}
     if heads := Heads.of_settings(told.get("config.json", {})):
