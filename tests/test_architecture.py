@@ -48,7 +48,7 @@ FAMILIES = (
 )
 """Open folders: their members know the folder's shared modules, never each other."""
 
-SHARED = {"formats": ("zips", "pickles")}
+SHARED = {"formats": ("sources", "zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
 COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rmtviz.formats.base import short
+from rmtviz.formats.sources import short
 from rmtviz.words import say
 
 ERASE, CURSOR = "\r\x1b[K", "\x1b[?25h"

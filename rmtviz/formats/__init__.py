@@ -28,7 +28,7 @@ from rmtviz.formats import (
     wrappers,
     zips,
 )
-from rmtviz.formats.base import Contents, Format, Limits, Source, short, whole
+from rmtviz.formats.base import Contents, Format
 from rmtviz.formats.gguf import GGUF
 from rmtviz.formats.keras import KERAS
 from rmtviz.formats.npz import NPZ
@@ -36,6 +36,7 @@ from rmtviz.formats.onnx import ONNX
 from rmtviz.formats.pt2 import PT2
 from rmtviz.formats.pytorch import PYTORCH
 from rmtviz.formats.safetensors import SAFETENSORS
+from rmtviz.formats.sources import Limits, Source, short, whole
 from rmtviz.heads import Heads
 
 __all__ = [

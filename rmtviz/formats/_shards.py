@@ -12,7 +12,7 @@ from typing import Any
 
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import FileRefused
-from rmtviz.formats.base import Blob, Source, short
+from rmtviz.formats.sources import Blob, Source, short
 
 _INDEX = ".index.json"
 _LARGEST = 100_000_000

@@ -18,18 +18,9 @@ from numpy.typing import NDArray
 
 from rmtviz import extras
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.formats.base import (
-    EXTENDED,
-    Contents,
-    Format,
-    Limits,
-    Place,
-    Source,
-    place,
-    short,
-    whole,
-)
+from rmtviz.formats.base import EXTENDED, Contents, Format, Place, place
 from rmtviz.formats.pickles import stream
+from rmtviz.formats.sources import Limits, Source, short, whole
 
 _SIGN = b"GGUF"
 _EMBEDDING = re.compile(r"(^|[._])(token|position|type)_(embd|types)\.weight$|token_types\.weight$")

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from rmtviz import codes, graphs, protos
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.formats.base import Contents, Format, Limits, Source, short
+from rmtviz.formats.base import Contents, Format
+from rmtviz.formats.sources import Limits, Source, short
 
 SIGN = re.compile(rb"\x08[\x01-\x20](?:\x12[\0-\x40]|[\x1a\x22\x28\x32\x3a\x42])", re.DOTALL)
 """A small version number, then the producer's name, or another field of a model."""

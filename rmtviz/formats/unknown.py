@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rmtviz.errors import FileRefused
 from rmtviz.formats import zips
-from rmtviz.formats.base import Limits, Source, short
+from rmtviz.formats.sources import Limits, Source, short
 
 _HEAD = 4096
 _JSON = 10_000_000

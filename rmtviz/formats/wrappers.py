@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from rmtviz.checkpoint import Skipped, Tensor
 from rmtviz.formats._names import COPIES, stripped
-from rmtviz.formats.base import Contents, Leaf, Limits, Node, Source, flat, short
+from rmtviz.formats.base import Contents, Leaf, Node, flat
+from rmtviz.formats.sources import Limits, Source, short
 
 STRONG = ("state_dict", "model_state_dict")
 """Entries that hold the weights whatever stands beside them."""

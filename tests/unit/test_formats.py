@@ -24,7 +24,7 @@ from torch import nn
 from rmtviz import formats
 from rmtviz.checkpoint import FLOATS, Checkpoint, Skipped
 from rmtviz.errors import BadOption, ExtraMissing, FileRefused
-from rmtviz.formats import _names, base, wrappers
+from rmtviz.formats import _names, sources, wrappers
 from rmtviz.words import catalogue
 
 WEIGHTS = [name for name, form in formats.FORMATS.items() if not form.graph]
@@ -87,13 +87,13 @@ def small() -> Checkpoint:
 def reads(monkeypatch):
     """How many bytes each read of a source has taken."""
     taken = []
-    read = base.Source.read
+    read = sources.Source.read
 
     def counting(self, offset, count):
         taken.append(count)
         return read(self, offset, count)
 
-    monkeypatch.setattr(base.Source, "read", counting)
+    monkeypatch.setattr(sources.Source, "read", counting)
     return taken
 
 
