@@ -35,9 +35,8 @@ def initial(recipe: Training) -> Checkpoint:
     return recipe.about(Checkpoint.of(tensors), epoch=0)
 
 
-def begin(recipe: Training) -> State:
+def begin(weights: Checkpoint, recipe: Training) -> State:
     """Return the state before the first step, all moments zero."""
-    weights = initial(recipe)
     return State(0, weights, nothing(weights, recipe))
 
 
