@@ -6,15 +6,18 @@ import pandas as pd
 import streamlit as st
 
 from rmtviz.ui import jobs, links, live
-from rmtviz.ui.contests import Contest, Standing
+from rmtviz.ui.contests import Contest, Standing, work
 from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.lab import Line
     from rmtviz.training import Training
 
-SEEDS = 3
+SEEDS = 2
 MOST_SEEDS = 5
+
+MINUTE = 90
+"""From so many seconds on minutes are said."""
 
 
 def seeds() -> int:
@@ -42,9 +45,21 @@ def start(recipe: "Training | None", count: int) -> None:
         width="stretch",
         disabled=recipe is None or (contest is not None and not contest.snapshot.over),
     )
+    if recipe is not None:
+        st.caption(_long(recipe, count, jobs.registry().pace))
     if pressed and recipe is not None:
         st.session_state["lab"] = jobs.registry().compare(recipe, count).token
         st.rerun()
+
+
+def _long(recipe: "Training", count: int, pace: float | None) -> str:
+    """Say how long a comparison takes, by its counted work and a pace that was measured."""
+    if pace is None:
+        return say("train.long_unknown")
+    seconds = pace * work(recipe, count)
+    if seconds < MINUTE:
+        return say("train.long_seconds", seconds=max(5, 5 * round(seconds / 5)))
+    return say("train.long_minutes", minutes=seconds / 60)
 
 
 def current() -> Contest | None:
@@ -89,6 +104,8 @@ def _draw(contest: Contest) -> None:
         st.markdown(f"{live.ICONS[shot.state]} **{_state(contest, shot)}**")
         live.buttons(contest)
     st.progress(shot.share)
+    if not shot.over:
+        st.caption(_long(contest.recipe, contest.seeds, shot.pace))
     live.problem(contest)
     lines = sorted(lab.table(shot.results), key=lambda line: -line.gain)
     st.subheader(_sentence(contest, shot, lines), anchor=False)

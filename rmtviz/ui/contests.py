@@ -1,7 +1,9 @@
 """A comparison behind the page: the contenders of the lab over several seeds, one at a time."""
 
+import itertools
 import json
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,8 @@ RESULTS = "results.json"
 class Standing(Shot):
     """What a page may show of a comparison: the results so far, of `expected` ones.
 
-    `contender` and `seed` are at work, `epoch` is how far; `labels_wrong` the share of the
-    first seed's labels that are wrong, `selection_samples` the images that decide.
+    `contender` and `seed` are at work, `epoch` is how far; `selection_samples` the images that
+    decide, `pace` the seconds that a multiply–accumulate took in the first epoch.
     """
 
     expected: int = 1
@@ -30,6 +32,7 @@ class Standing(Shot):
     seed: int = 0
     epoch: int = 0
     selection_samples: int = 0
+    pace: float | None = None
 
     @property
     def share(self) -> float:
@@ -46,10 +49,11 @@ class Contest(Job[Standing]):
         super().__init__(token, folder, Standing(expected=seeds * len(CONTENDERS)))
         self.recipe = recipe
         self.seeds = seeds
+        self._began = 0.0
 
     @classmethod
     def restored(cls, token: str, folder: Path) -> "Contest | None":
-        """Return a comparison that another server process began: done, or interrupted.
+        """Return a comparison that another process began: done, stopped, or interrupted.
 
         One whose files are broken, or of a version that knew other options, is none.
         """
@@ -62,7 +66,7 @@ class Contest(Job[Standing]):
         except (OSError, ValueError, TypeError, KeyError, RmtvizError):
             return None
         whole = len(results) == contest.snapshot.expected
-        contest.tell(state="done" if whole else "interrupted", results=results)
+        contest.tell(state="done" if whole else contest.left, results=results)
         return contest
 
     def begin(self) -> None:
@@ -99,11 +103,51 @@ class Contest(Job[Standing]):
         self.tell(state="done", contender=None)
 
     def _epoch(self, contender: str, record: "EpochRecord") -> None:
+        now = time.monotonic()
+        if record.epoch == 1 and self.snapshot.pace is None:
+            self.tell(pace=(now - self._began) / epoch_work(self.recipe))
         self.tell(contender=contender, epoch=record.epoch)
         self.held()
+        self._began = time.monotonic()
 
     def _keep(self, results: tuple["Result", ...]) -> None:
         """Write the results so that, whenever the process dies, the file is the old or the new."""
         part = self.folder / f"{RESULTS}.part"
         part.write_text(json.dumps([asdict(each) for each in results]), "utf-8")
         part.replace(self.folder / RESULTS)
+
+
+def work(recipe: "Training", seeds: int) -> int:
+    """Return the multiply–accumulates of a whole comparison, as if no layer were ever cut.
+
+    Those of its epochs (`epoch_work`), of reading the selection images with each network of
+    which one is chosen, and the training and test images with the one that was.
+    """
+    from rmtviz.lab import CONTENDERS, Chosen
+
+    data, contenders = recipe.data(), CONTENDERS.values()
+    selection, test = len(data.split("selection")), len(data.split("test"))
+    images = len(data.split("train").first(recipe.train_samples))
+    runs = {replace(recipe, **change) for each in contenders for change in each.changes(recipe)}
+    read = 0
+    for each in contenders:
+        finish = each.finish
+        made = finish.candidates(recipe) if isinstance(finish, Chosen) else 1
+        read += len(list(each.changes(recipe))) * made * selection + images + test
+    return seeds * (len(runs) * recipe.epochs * epoch_work(recipe) + read * _weights(recipe))
+
+
+def epoch_work(recipe: "Training") -> int:
+    """Return the multiply–accumulates of one epoch: of its steps, and of what is read after it."""
+    from rmtviz.training import MEASURED
+
+    data = recipe.data()
+    images = len(data.split("train").first(recipe.train_samples))
+    read = len(data.split("selection")) + min(images, MEASURED)
+    return (3 * images + read) * _weights(recipe)
+
+
+def _weights(recipe: "Training") -> int:
+    data = recipe.data()
+    sides = (data.pixels, *recipe.widths, data.outputs)
+    return sum(m * n for m, n in itertools.pairwise(sides))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from rmtviz.site import home
-from rmtviz.ui import contesting, jobs, kept, links, live, recipes
+from rmtviz.ui import contesting, findings, jobs, kept, links, live, recipes
 from rmtviz.words import say
 
 SHOWN = ("one", "side", "kept")
@@ -38,6 +38,8 @@ left, right = st.columns([2, 5], gap="large")
 with left:
     if show == "one" and not links.bare():
         recipes.presets()
+    if show == "side" and not links.bare():
+        findings.draw()
     settings = recipes.data(start)
     settings |= (recipes.cuts() if show == "one" else {}) | recipes.how(start)
     recipe = recipes.recipe(settings)
