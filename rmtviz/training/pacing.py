@@ -20,11 +20,14 @@ BUDGET = 0.05
 EIGEN = 4
 """The eigenvalues of a Gram matrix of side p, or some of its eigenvectors: so many p³."""
 
-ENTRY = 300
-"""For each entry of a layer: digest, moments of the entries, has it moved, is it still W₀."""
+ENTRY = 200
+"""For each entry of a layer: its digest, the entries' moments, and whether it has moved."""
 
-ONCE = 3e7
-"""For each look: to fit the law, and to find the layers."""
+LEAD = 12
+"""For each entry, and each spike and ten more: how much of the bulk is still W₀."""
+
+ONCE = 1.2e8
+"""For each look: to fit the law, to find the layers, and what small matrices take beside."""
 
 Ranks = Sequence[int]
 """The layers' ranks as stored, in their order."""
@@ -62,9 +65,10 @@ class Pace:
         """
         if not rows:
             return True
-        epoch, ranks = rows[-1]["epoch"] + 1, [*rows[-1]["ranks"].values()]
-        latest, look = rows[-1]["looked"], self.look(ranks)
-        steps = self.stepped(rows) + (self.epochs - rows[-1]["epoch"]) * self.step(ranks)
+        last = rows[-1]
+        epoch, latest, ranks = last["epoch"] + 1, last["looked"], [*last["ranks"].values()]
+        look = self.look(ranks, _spikes(last))
+        steps = self.stepped(rows) + (self.epochs - last["epoch"]) * self.step(ranks)
         room = BUDGET * steps - self.spent(rows) - look
         intervals = 1 + max(0, math.floor(room / look))
         gap = math.ceil((self.epochs - latest) / intervals)
@@ -88,17 +92,18 @@ class Pace:
             * sum(r * (m + n) if r < min(m, n) else m * n for r, m, n in self._sided(ranks))
         )
 
-    def look(self, ranks: Ranks) -> float:
+    def look(self, ranks: Ranks, spikes: Ranks) -> float:
         """Return the work of a look: n p² + 4 p³ and some for each entry, of pairs much less."""
         return ONCE + sum(
-            _decomposed(r, m, n) + ENTRY * min(r * (m + n), m * n) for r, m, n in self._sided(ranks)
+            _decomposed(r, m, n) + (ENTRY + LEAD * (k + 10)) * min(r * (m + n), m * n)
+            for (r, m, n), k in zip(self._sided(ranks), spikes, strict=True)
         )
 
     def _spent(self, row: Row) -> float:
         """Return the work of a row's look; of two and the cuts between, where layers were cut."""
         after = [*row["ranks"].values()]
         if not row["cut"]:
-            return self.look(after)
+            return self.look(after, _spikes(row))
         made = row["cut"]["layers"]
         before = [each["rank_before"] for each in made]
         cut = sum(
@@ -106,10 +111,14 @@ class Pace:
             for (r, m, n), each in zip(self._sided(before), made, strict=True)
             if each["form"] != "whole"
         )
-        return self.look(before) + cut + self.look(after)
+        return self.look(before, [0] * len(before)) + cut + self.look(after, _spikes(row))
 
     def _sided(self, ranks: Ranks) -> Iterable[tuple[int, int, int]]:
         return ((r, m, n) for r, (m, n) in zip(ranks, self.shapes, strict=True))
+
+
+def _spikes(row: Row) -> Ranks:
+    return [spikes or 0 for spikes in row["spikes"].values()]
 
 
 def _decomposed(rank: int, m: int, n: int) -> float:

@@ -38,14 +38,15 @@ def seeds() -> int:
 def start(recipe: "Training | None", count: int) -> None:
     """Draw the button that starts a comparison."""
     contest = current()
+    busy = contest is not None and not contest.snapshot.over
     pressed = st.button(
         say("train.compare_start"),
         icon=":material/play_arrow:",
         type="primary",
         width="stretch",
-        disabled=recipe is None or (contest is not None and not contest.snapshot.over),
+        disabled=recipe is None or busy,
     )
-    if recipe is not None:
+    if recipe is not None and not busy:
         st.caption(_long(recipe, count, jobs.registry().pace))
     if pressed and recipe is not None:
         st.session_state["lab"] = jobs.registry().compare(recipe, count).token
@@ -113,7 +114,7 @@ def _draw(contest: Contest) -> None:
         _table(shot, lines)
     else:
         st.skeleton(height=300)
-    st.caption(_sizes(contest, shot))
+    st.caption(_sizes(contest))
     _caveats({line.contender: line for line in lines})
 
 
@@ -196,7 +197,7 @@ def _spread(mean: float, spread: float | None, sign: str = "") -> str:
     return words if spread is None else f"{words} ± {100 * spread:.1f}"
 
 
-def _sizes(contest: Contest, shot: Standing) -> str:
+def _sizes(contest: Contest) -> str:
     recipe = contest.recipe
     return say(
         "train.compare_sizes",
@@ -206,7 +207,7 @@ def _sizes(contest: Contest, shot: Standing) -> str:
         wrong=0.9 * recipe.label_noise,
         widths=" × ".join(map(str, recipe.widths)),
         epochs=recipe.epochs,
-        selection=shot.selection_samples,
+        selection=len(recipe.data().split("selection")),
     )
 
 

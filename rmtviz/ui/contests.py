@@ -22,8 +22,8 @@ RESULTS = "results.json"
 class Standing(Shot):
     """What a page may show of a comparison: the results so far, of `expected` ones.
 
-    `contender` and `seed` are at work, `epoch` is how far; `selection_samples` the images that
-    decide, `pace` the seconds that a multiply–accumulate took in the first epoch.
+    `contender` and `seed` are at work, `epoch` is how far; `pace` is how many seconds a
+    multiply–accumulate took in the first epoch.
     """
 
     expected: int = 1
@@ -31,7 +31,6 @@ class Standing(Shot):
     contender: str | None = None
     seed: int = 0
     epoch: int = 0
-    selection_samples: int = 0
     pace: float | None = None
 
     @property
@@ -90,8 +89,7 @@ class Contest(Job[Standing]):
         from rmtviz import lab
 
         results = self.finished()
-        selection = len(self.recipe.data().split("selection"))
-        self.tell(results=results, selection_samples=selection)
+        self.tell(results=results)
         for seed in range(self.seeds):
             done = {each.contender for each in results if each.seed == seed}
             left = {name: each for name, each in lab.CONTENDERS.items() if name not in done}

@@ -77,13 +77,13 @@ def start(rows: Sequence[Row]) -> Points:
 
 
 def gone(rows: Sequence[Row]) -> str | None:
-    """Return why the curve of the bulk's beginning ends before the run does, in words."""
+    """Return in words that cuts left no bulk to hold against its beginning; None: they did."""
     ends: dict[str, int] = {}
     for row in rows:
         for name, value in row["start"].items():
             if value is not None:
                 ends.pop(name, None)
-            elif rows[0]["start"].get(name) is not None:
+            elif row["ranks"][name] < rows[0]["ranks"][name]:
                 ends.setdefault(name, row["epoch"])
     if not ends:
         return None

@@ -146,7 +146,7 @@ def _figures(run: Run, shot: Snapshot) -> None:
         "loss": f"{row['train_loss']:.4f}" if row else None,
         "train_accuracy": f"{row['train_accuracy']:.2%}" if row else None,
         "selection_accuracy": f"{row['selection_accuracy']:.2%}" if row else None,
-        "gap": None if apart is None else say("train.points", points=100 * apart),
+        "gap": None if apart is None else f"{100 * apart:+.1f}",
         "parameters": f"{row['parameters']:,}" if row else None,
         "never": say("train.classes", n=len(row["never_predicted"])) if row else None,
         "spectra": f"{taken / whole:.1%}" if shot.epoch else None,

@@ -61,7 +61,7 @@ def run() -> None:
 def _legible() -> None:
     """Give filled buttons and chips the text of `tokens`: Streamlit's is white on any ground."""
     colour = MODES[session.mode()].on_accent
-    filled = "[data-testid=stBaseButton-primary], [data-testid=stMultiSelect] [data-baseweb=tag] *"
+    filled = "[data-testid=stBaseButton-primary], [data-testid=stMultiSelect] [data-tag] *"
     st.html(f"<style>{filled} {{ color: {colour} }}</style>")
 
 

@@ -305,7 +305,7 @@ def test_a_comparison_is_stopped_found_again_and_resumed(visit, tmp_path):
     visitor.press("train.stop").until(lambda: say("train.resume") in visitor.buttons())
     kept = contest.snapshot.results
     other = Registry(tmp_path / "runs", slots=1).contest(contest.token)
-    assert (other.snapshot.state, other.snapshot.results) == ("interrupted", kept)
+    assert (other.snapshot.state, other.snapshot.results) == ("stopped", kept)
     visitor.press("train.resume")
     visitor.until(lambda: len(the_contest(visitor).snapshot.results) > len(kept))
     assert the_contest(visitor).snapshot.results[: len(kept)] == kept

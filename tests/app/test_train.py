@@ -88,7 +88,7 @@ def test_while_it_runs_the_curves_grow(long):
 
 def test_a_run_can_be_paused_continued_and_stopped(long):
     long.press("train.start").until(lambda: say("train.pause") in long.buttons())
-    long.press("train.pause").until(lambda: say("train.go_on") in long.buttons())
+    long.press("train.pause").until(lambda: say("train.step") in long.buttons())
     assert "Paused " in long.words
     before = the_run(long).snapshot
     assert the_run(long.run()).snapshot is before

@@ -228,7 +228,8 @@ def looked(pace: Pace) -> list[dict]:
         due = pace.due(rows)
         ranks = {str(place): min(shape) for place, shape in enumerate(pace.shapes)}
         latest = epoch if due else rows[-1]["looked"]
-        rows.append({"epoch": epoch, "looked": latest, "ranks": ranks, "cut": None})
+        row = {"epoch": epoch, "looked": latest, "ranks": ranks, "cut": None}
+        rows.append({**row, "spikes": dict.fromkeys(ranks, 7)})
     return rows
 
 
@@ -241,13 +242,13 @@ def test_looks_are_spread_over_the_run_within_their_budget(shapes, samples, epoc
     looks = [row["epoch"] for row in rows if row["looked"] == row["epoch"]]
     assert (looks[0], looks[-1]) == (0, epochs)
     ranks = [min(shape) for shape in shapes]
-    allowed = BUDGET * epochs * pace.step(ranks)
-    assert pace.spent(rows) == pytest.approx(len(looks) * pace.look(ranks))
+    allowed, look = BUDGET * epochs * pace.step(ranks), pace.look(ranks, [7] * len(ranks))
+    assert pace.spent(rows) == pytest.approx(len(looks) * look)
     assert pace.spent(rows) <= allowed or len(looks) == 2
     if len(looks) <= epochs:
         gaps = np.diff(looks)
         assert max(gaps) - min(gaps) <= max(gaps) / 2
-        assert pace.spent(rows) + pace.look(ranks) * (epochs / max(gaps)) > allowed
+        assert pace.spent(rows) + look * (epochs / max(gaps)) > allowed
 
 
 def test_the_work_of_a_run_is_counted_with_the_ranks_of_its_rows(done) -> None:
@@ -260,9 +261,12 @@ def test_the_work_of_a_run_is_counted_with_the_ranks_of_its_rows(done) -> None:
     assert held < first
     assert pace.stepped(rows[:3]) == 3 * 1_000 * (first + held)
     whole = {**rows[1], "cut": None}
-    twice = pace.look(ranks[0]) + pace.look(ranks[1])
-    assert pace.spent([rows[0], rows[1]]) > pace.look(ranks[0]) + twice
-    assert pace.spent([rows[0], whole]) == pytest.approx(twice)
+    looks = [
+        pace.look(r, [k or 0 for k in row["spikes"].values()])
+        for r, row in zip(ranks[:2], rows[:2], strict=True)
+    ]
+    assert pace.spent([rows[0], whole]) == pytest.approx(sum(looks))
+    assert pace.spent(rows[:2]) > pace.look(ranks[0], [0, 0, 0]) + sum(looks)
 
 
 def test_a_schedule_that_watches_has_its_looks_whatever_they_cost() -> None:
