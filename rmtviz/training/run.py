@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rmtviz import tracy_widom
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import Evaluation, evaluate
@@ -39,17 +38,12 @@ class Run:
     @classmethod
     def of(cls, recipe: Training) -> "Run":
         """Return the run of a recipe before its first epoch. Raises what `recipe.data` raises."""
-        tracy_widom.quantile(0.9)  # what looks need is loaded once, and is no part of their time
         dataset = recipe.data()
         samples = dataset.split("train").first(recipe.train_samples)
-        return cls(
-            recipe,
-            recipe.network(dataset),
-            samples,
-            dataset.split("selection"),
-            initial(recipe),
-            Pace.of(recipe, dataset, len(samples)),
-        )
+        pace = Pace.of(recipe, dataset, len(samples))
+        looking.prepare(pace.shapes)
+        selection = dataset.split("selection")
+        return cls(recipe, recipe.network(dataset), samples, selection, initial(recipe), pace)
 
     def over(self) -> bool:
         """Return whether the last epoch is done, or patience has run out."""
