@@ -1,10 +1,11 @@
-"""Three routines that numpy does not offer, from the BLAS and LAPACK that it brings along.
+"""Routines that numpy does not offer, from the BLAS and LAPACK that it brings along.
 
 numpy's wheels carry OpenBLAS whole. Called directly, its dsyrk adds to a Gram matrix in place
-(numpy makes a second one for each block of columns: 2.7 times the time for 4096 × 11,008), its
-two-stage dsyevd is faster for large matrices and overwrites its input, and its dsyevr finds a
-few eigenvectors without the others (16 of 512: a third of the time). None holds the
-interpreter lock. Where numpy has another library beneath it, its own functions do the same.
+(numpy makes a second one for each block of columns: 2.7 times the time for 4096 × 11,008), and
+so does zherk for complex numbers; its two-stage dsyevd is faster for large matrices and
+overwrites its input, and its dsyevr finds a few eigenvectors without the others (16 of 512: a
+third of the time). None holds the interpreter lock. Where numpy has another library beneath
+it, its own functions do the same.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import functools
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,37 +36,39 @@ def one_thread() -> AbstractContextManager[object]:
     return limited
 
 
-def add_gram(total: Array, block: Array) -> None:
-    """Add B Bᵀ to a p × p matrix in C order, for a block B of p rows.
+def add_gram(total: NDArray[Any], block: NDArray[Any]) -> None:
+    """Add B Bᴴ to a p × p matrix in C order, for a block B of p rows; both real or both complex.
 
     Only the lower triangle counts: what the upper one holds afterwards is undefined.
     """
-    dsyrk = _routine("cblas_dsyrk{}")
-    if dsyrk is None:
+    paired = np.iscomplexobj(block)
+    update = _routine("cblas_zherk{}" if paired else "cblas_dsyrk{}")
+    if update is None:
         with np.errstate(over="ignore", invalid="ignore"):
-            total += block @ block.T
+            total += block @ block.conj().T
         return
-    if not block.flags.f_contiguous:
+    if paired or not block.flags.f_contiguous:  # zherk of the transpose would be the conjugate
         block = np.ascontiguousarray(block)
     p, columns = block.shape
     order, lead = (_AS_IT_IS, columns) if block.flags.c_contiguous else (_TRANSPOSED, p)
     one, place = ctypes.c_double(1.0), ctypes.c_void_p
-    dsyrk(
+    update(
         *map(_int, (_ROW_MAJOR, _LOWER, order, p, columns)),
         *(one, place(block.ctypes.data), _int(lead)),
         *(one, place(total.ctypes.data), _int(p)),
     )
 
 
-def eigenvalues(gram: Array) -> Array:
-    """Return the eigenvalues, ascending, of a symmetric matrix in C order; it is overwritten.
+def eigenvalues(gram: NDArray[Any]) -> Array:
+    """Return the eigenvalues, ascending, of a Hermitian matrix in C order; it is overwritten.
 
     Only its lower triangle counts.
 
     Raises:
         np.linalg.LinAlgError: the search for them did not converge.
     """
-    dsyevd = _routine("dsyevd_2stage_{}") if len(gram) >= TWO_STAGE else None
+    staged = len(gram) >= TWO_STAGE and not np.iscomplexobj(gram)
+    dsyevd = _routine("dsyevd_2stage_{}") if staged else None
     if dsyevd is None:
         return np.asarray(np.linalg.eigvalsh(gram), dtype=np.float64)
     return _two_stage(dsyevd, gram)

@@ -46,6 +46,9 @@ FLOATS: Mapping[str, np.dtype] = MappingProxyType(
 )
 """The floating dtypes that are read as numbers, by name."""
 
+COMPLEX = ("complex64", "complex128")
+"""The complex dtypes that are: two floating numbers beside each other, which count as one."""
+
 COARSE = tuple(name for name in FLOATS if name.startswith("float8"))
 """Those of eight bits: changed weights would lose in them what is measured here, and overflow."""
 
@@ -97,8 +100,8 @@ class Tensor:
 
     @property
     def floating(self) -> bool:
-        """Whether the elements are floating-point numbers that we read."""
-        return self.dtype.name in FLOATS
+        """Whether the elements are floating-point numbers that we read, real or complex."""
+        return self.dtype.name in FLOATS or self.dtype.name in COMPLEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ class Checkpoint:
     def parameters(self) -> int:
         """The number of trained numbers: elements of floating tensors that are no buffers.
 
-        Twins are counted once.
+        A complex number is one, and twins are counted once.
         """
         return sum(t.size for name, t in self._once.items() if t.floating and not _buffer(name))
 
@@ -284,16 +287,19 @@ class Checkpoint:
     def minus(self, other: "Checkpoint") -> "Checkpoint":
         """Return the difference of the floating tensors that both have in the same shape.
 
-        In float64, read when asked for; nothing else is in it.
+        In double precision, read when asked for; nothing else is in it.
         """
 
         def difference(name: str) -> Callable[[], NDArray[Any]]:
-            return lambda: self[name].astype(np.float64) - other[name].astype(np.float64)
+            return lambda: double(self[name]) - double(other[name])
 
         shared = {
-            name: Tensor(tensor.shape, np.dtype(np.float64), difference(name))
+            name: Tensor(tensor.shape, np.dtype(precise(tensor.dtype)), difference(name))
             for name, tensor in self.tensors.items()
-            if tensor.floating and name in other and other.tensors[name].shape == tensor.shape
+            if tensor.floating
+            and name in other
+            and other.tensors[name].shape == tensor.shape
+            and precise(other.tensors[name].dtype) is precise(tensor.dtype)
         }
         return replace(self, tensors=shared, left_out=())
 
@@ -301,6 +307,16 @@ class Checkpoint:
         """Return the same checkpoint with entries of our own record added or replaced."""
         merged = {**self.about, **record}
         return replace(self, metadata={**self.metadata, "rmtviz": json.dumps(merged)})
+
+
+def precise(dtype: np.dtype) -> type[np.float64] | type[np.complex128]:
+    """Return the type of double precision in which numbers of a dtype are computed."""
+    return np.complex128 if dtype.kind == "c" else np.float64
+
+
+def double(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the numbers in float64, or in complex128 where they are complex."""
+    return array.astype(precise(array.dtype), copy=False)
 
 
 def _first(name: str, found: Mapping[str, str]) -> str:

@@ -9,8 +9,10 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from rmtviz import blas, estimation, layers
-from rmtviz.checkpoint import Checkpoint, Skipped
+from rmtviz.checkpoint import Checkpoint, Skipped, precise
 from rmtviz.entries import Entries
 from rmtviz.fits import Status
 from rmtviz.fits.base import screen
@@ -94,6 +96,7 @@ class Spectra:
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
                     "estimated": item.spectrum.estimated,
+                    **({"beta": item.spectrum.beta} if item.spectrum.beta != 1 else {}),
                     "entries": asdict(item.entries) if item.entries else None,
                     "equalised": _spectrum_dict(item.equalised),
                 }
@@ -118,10 +121,13 @@ class Spectra:
                 shape,
                 entry.get("precision", DOUBLE),
                 entry.get("estimated", 0.0),
+                entry.get("beta", 1),
             )
             entries = Entries(**entry["entries"]) if entry.get("entries") else None
             other = entry.get("equalised")
-            equalised = other and Spectrum(other["singular_values"], tuple(other["shape"]))
+            equalised = other and Spectrum(
+                other["singular_values"], tuple(other["shape"]), beta=spectrum.beta
+            )
             found.append(LayerSpectrum(layer, entry["parameters"], spectrum, entries, equalised))
         skipped = tuple(
             Skipped(
@@ -183,26 +189,35 @@ def decompose(
 
 def gram_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes that a layer's spectrum takes by its Gram matrix, the matrix included."""
-    p = min(layer.shape)
-    block = 8 * max(BLOCK, p * p // 8)
-    copies = 1 if p >= blas.TWO_STAGE else 2
-    return _matrix_bytes(layer, checkpoint) + block + copies * 8 * p * p
+    p, number = min(layer.shape), _number(layer, checkpoint)
+    block = number * max(BLOCK, p * p // 8)
+    copies = 1 if p >= blas.TWO_STAGE and number == 8 else 2
+    return _matrix_bytes(layer, checkpoint) + block + copies * number * p * p
 
 
 def svd_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes that a layer's spectrum takes by a full SVD, the matrix included."""
-    return _matrix_bytes(layer, checkpoint) + 2 * 8 * layer.shape[0] * layer.shape[1]
+    copies = 2 * _number(layer, checkpoint)
+    return _matrix_bytes(layer, checkpoint) + copies * layer.shape[0] * layer.shape[1]
 
 
 def estimate_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes that a layer's estimated spectrum takes, the matrix included."""
-    return _matrix_bytes(layer, checkpoint) + estimation.working_bytes(min(layer.shape))
+    number = _number(layer, checkpoint)
+    return _matrix_bytes(layer, checkpoint) + estimation.working_bytes(min(layer.shape), number)
 
 
 def _matrix_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
-    """Return the bytes of the matrix: as stored, or of float64 where it has to be made."""
+    """Return the bytes of the matrix: as stored, or in double where it has to be made."""
     stored = sum(checkpoint.tensors[name].nbytes for name in layer.tensors)
-    return stored if layer.kind == "linear" else stored + 8 * layer.shape[0] * layer.shape[1]
+    made = _number(layer, checkpoint) * layer.shape[0] * layer.shape[1]
+    return stored if layer.kind == "linear" else stored + made
+
+
+def _number(layer: Layer, checkpoint: Checkpoint) -> int:
+    """Return the bytes of one of the matrix's numbers in double precision."""
+    dtypes = (checkpoint.tensors[name].dtype for name in layer.tensors)
+    return max(np.dtype(precise(dtype)).itemsize for dtype in dtypes)
 
 
 def _work(layer: Layer) -> int:
@@ -243,7 +258,7 @@ def _decomposed(
 def _product(layer: Layer, checkpoint: Checkpoint, room: Room) -> LayerSpectrum | None:
     """Return the spectrum of a low-rank update, whose product is never made; None: not finite."""
     stored = layer.parameters(checkpoint)
-    with room.take(4 * 8 * stored):
+    with room.take(4 * _number(layer, checkpoint) * stored):
         first, second = layer.held(checkpoint)
         try:
             spectrum = Spectrum.by_product(second, first, layer.scale)

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from rmtviz import extras, layers
-from rmtviz.checkpoint import Checkpoint
+from rmtviz.checkpoint import Checkpoint, double
 from rmtviz.errors import CannotRun, FileRefused
 from rmtviz.kinds import KINDS
 
@@ -313,7 +311,7 @@ def _factor(
     if not (users and initial and all(_doubles(node, name) for node in users)):
         told = layers.told_kinds(checkpoint).get(pair[1], "")
         kind = KINDS[told if told in KINDS else "linear" if len(proto.dims) == 2 else "convolution"]
-        first, second = (kind.to_matrix(checkpoint[x]).astype(np.float64) for x in pair)
+        first, second = (double(kind.to_matrix(checkpoint[x])) for x in pair)
         _put(proto, kind.from_matrix(second @ first, tuple(proto.dims)))
         return
     dtype = library().helper.tensor_dtype_to_np_dtype(proto.data_type)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rmtviz import kinds
 from rmtviz.chains import chain as chain
-from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor
+from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor, double
 from rmtviz.errors import CannotRun
 from rmtviz.heads import Block, Heads, blocks
 from rmtviz.kinds import ADAPTERS, KINDS, PAIRS, Kind
@@ -82,16 +82,17 @@ class Layer:
         mine = slice(index * side, (index + 1) * side) if self.groups == 1 else chosen
         return (slice(None), mine) if self.across else (mine, slice(None))
 
-    def matrix(self, checkpoint: Checkpoint) -> NDArray[np.floating]:
-        """Return the layer's matrix, in the numbers in which it is stored; a pair's in float64."""
+    def matrix(self, checkpoint: Checkpoint) -> NDArray[Any]:
+        """Return the layer's matrix, in the numbers in which it is stored; a pair's in double."""
         held = self.held(checkpoint)
         if not self.factored:
-            part: NDArray[np.floating] = held[0][self.place]
+            part: NDArray[Any] = held[0][self.place]
             return part
-        first, second = (np.asarray(each, dtype=np.float64) for each in held)
-        return self.scale * (second @ first)
+        first, second = map(double, held)
+        product: NDArray[Any] = self.scale * (second @ first)
+        return product
 
-    def held(self, checkpoint: Checkpoint) -> list[NDArray[np.floating]]:
+    def held(self, checkpoint: Checkpoint) -> list[NDArray[Any]]:
         """Return the matrices that the layer's tensors hold, the first one first."""
         return [self.rule.to_matrix(checkpoint[name]) for name in self.tensors]
 
@@ -100,7 +101,7 @@ class Layer:
         total = sum(checkpoint.tensors[name].size for name in self.tensors)
         return total // self.part[1] if self.part else total
 
-    def holding(self, tensor: Tensor, matrix: NDArray[np.float64]) -> Tensor:
+    def holding(self, tensor: Tensor, matrix: NDArray[Any]) -> Tensor:
         """Return this layer's one tensor with another matrix in the place of the layer's."""
         array = matrix.astype(tensor.written)
         if self.part:
@@ -328,8 +329,6 @@ def _reason(name: str, tensor: Tensor) -> str | None:
     """Return why a tensor is no layer, as a key under `skipped`; None where it is one."""
     if name.rpartition(".")[2] in BUFFERS:
         return "buffer"
-    if tensor.dtype.kind == "c":
-        return "complex"
     if not tensor.floating:
         return "not_floating"
     if not math.prod(tensor.shape):

@@ -123,9 +123,10 @@ def _pair(layer: nn.Module, rank: int) -> nn.Sequential:
         TypeError: a layer of another kind.
     """
     if isinstance(layer, nn.Linear):
+        bias = layer.bias is not None
         return nn.Sequential(
-            nn.Linear(layer.in_features, rank, bias=False),
-            nn.Linear(rank, layer.out_features, bias=layer.bias is not None),
+            nn.Linear(layer.in_features, rank, False, layer.weight.device, layer.weight.dtype),
+            nn.Linear(rank, layer.out_features, bias, layer.weight.device, layer.weight.dtype),
         )
     if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros":
         margins = layer.padding
@@ -137,8 +138,16 @@ def _pair(layer: nn.Module, rank: int) -> nn.Sequential:
             margins if isinstance(margins, str) else (margins[0], margins[1]),
             (layer.dilation[0], layer.dilation[1]),
             bias=False,
+            device=layer.weight.device,
+            dtype=layer.weight.dtype,
         )
-        return nn.Sequential(
-            first, nn.Conv2d(rank, layer.out_channels, 1, bias=layer.bias is not None)
+        second = nn.Conv2d(
+            rank,
+            layer.out_channels,
+            1,
+            bias=layer.bias is not None,
+            device=layer.weight.device,
+            dtype=layer.weight.dtype,
         )
+        return nn.Sequential(first, second)
     raise TypeError(type(layer).__name__)

@@ -34,7 +34,7 @@ def of_fit(layer: LayerAnalysis) -> str:
     """Return how good the fit is and what follows for somebody who wants to cut."""
     if layer.law is None:
         return say(f"advice.{layer.status}")
-    band = null_band(layer.shown.p - (layer.spikes or 0))
+    band = null_band(layer.shown.p - (layer.spikes or 0), layer.shown.beta)
     return say(f"law.{layer.law}", ks=layer.ks, band=band)
 
 

@@ -38,7 +38,9 @@ def fit(spectrum: Spectrum, known: int, method: BEMA) -> MPFit:
     if window.stop - first < SMALLEST or spectrum.hard_rank < window.stop:
         return MPFit(method, Status.DEGENERATE)
     variance = float(q[window] @ values[window] / (q[window] @ q[window]))
-    margin = tracy_widom.quantile(1 - method.level) * tracy_widom.edge_width(c, spectrum.n)
+    margin = tracy_widom.quantile(1 - method.level, spectrum.beta) * tracy_widom.edge_width(
+        c, spectrum.n
+    )
     law = MarchenkoPastur(c, variance)
     cut = law.support[1] + variance * margin
     spikes = int(np.count_nonzero(values > cut))

@@ -118,7 +118,9 @@ def together(
 def offered(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return the formats in which a checkpoint can be written, by name."""
     graph = checkpoint.graph is not None
-    return tuple(name for name, form in FORMATS.items() if graph or not form.graph)
+    held = {tensor.dtype.name for tensor in checkpoint.tensors.values()}
+    fitting = {name: form for name, form in FORMATS.items() if held.isdisjoint(form.lacks)}
+    return tuple(name for name, form in fitting.items() if graph or not form.graph)
 
 
 def write(checkpoint: Checkpoint, format: str) -> bytes:

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.checkpoint import COARSE, Skipped, Tensor
+from rmtviz.checkpoint import COARSE, FLOATS, Skipped, Tensor
 from rmtviz.formats.base import Combined
 
 Array = NDArray[np.float64]
@@ -105,7 +105,7 @@ def number(codes: Tensor, beside: Sequence[Tensor], unit: float = 1.0) -> Tensor
     """
     signed = codes.dtype.kind != "u" or len(beside) == 2
     fits = all(blocks(each.shape, codes.shape) for each in beside)
-    if not (signed and fits and beside[0].floating):
+    if not (signed and fits and beside[0].dtype.name in FLOATS):
         return None
     dtype = np.dtype(np.float32)
     return Tensor(codes.shape, dtype, Combined(partial(_affine, unit), (codes, *beside), dtype))

@@ -19,7 +19,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.checkpoint import GLANCE, Checkpoint, Skipped, Tensor
+from rmtviz.checkpoint import GLANCE, Checkpoint, Skipped, Tensor, double
 from rmtviz.errors import BadOption, FileRefused
 
 LARGEST = 2**40
@@ -235,16 +235,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Combined:
-    """How to load a tensor that is made of others: computed from them in float64."""
+    """How to load a tensor that is made of others: computed from them in double precision."""
 
-    rule: Callable[..., NDArray[np.float64]]
+    rule: Callable[..., NDArray[Any]]
     parts: tuple[Tensor, ...]
     dtype: np.dtype
 
     def __call__(self) -> NDArray[Any]:
         """Return the numbers; what divides by zero is not finite."""
         with np.errstate(all="ignore"):
-            made = self.rule(*(part.read().astype(np.float64) for part in self.parts))
+            made = self.rule(*(double(part.read()) for part in self.parts))
             return made.astype(self.dtype)
 
 
@@ -279,7 +279,8 @@ class Format:
 
     With `graph` it is written only from a checkpoint that was read from it; without `write`
     it is only read. Where a library reads it, `known` tells files of the format by our own
-    means: an upload of such a file is tried first in a process of its own.
+    means: an upload of such a file is tried first in a process of its own. `lacks` are number
+    types of weights that it cannot hold.
     """
 
     title: str
@@ -288,6 +289,7 @@ class Format:
     write: Callable[[Checkpoint], bytes] | None
     graph: bool = False
     known: Callable[[Source, Limits], bool] | None = None
+    lacks: tuple[str, ...] = ()
 
 
 def place(

@@ -167,4 +167,4 @@ def _check_cover(source: Source, fields: Mapping[str, _Fields], length: int) -> 
         raise source.refuse("safetensors_rest", rest=length - reached)
 
 
-SAFETENSORS = Format("safetensors", ".safetensors", read, write)
+SAFETENSORS = Format("safetensors", ".safetensors", read, write, lacks=("complex128",))

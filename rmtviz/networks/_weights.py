@@ -1,6 +1,7 @@
 """A checkpoint's tensors as torch modules, in float32 whatever they are stored in."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ def linear(checkpoint: Checkpoint, layer: Layer) -> nn.Module:
     """Return a layer as a module: a Linear, or for a factored layer a Sequential of two.
 
     Raises:
-        CannotRun: weights that are not finite.
+        CannotRun: weights that are complex or not finite.
     """
     held = zip(layer.tensors, weights(checkpoint, layer), strict=True)
     stages = [_linear(name, matrix) for name, matrix in held]
@@ -29,17 +30,19 @@ def linear(checkpoint: Checkpoint, layer: Layer) -> nn.Module:
     return nn.Sequential(*stages) if layer.factored else stages[0]
 
 
-def weights(checkpoint: Checkpoint, layer: Layer) -> list[NDArray[np.floating]]:
+def weights(checkpoint: Checkpoint, layer: Layer) -> list[NDArray[Any]]:
     """Return the matrices of a layer, or of its pair in the order in which they are applied."""
     return [layer.rule.to_matrix(checkpoint[name]) for name in layer.tensors]
 
 
-def parameter(name: str, array: NDArray[np.floating]) -> nn.Parameter:
+def parameter(name: str, array: NDArray[Any]) -> nn.Parameter:
     """Return an array of this name as a frozen parameter.
 
     Raises:
-        CannotRun: numbers that are not finite.
+        CannotRun: complex numbers, or such that are not finite.
     """
+    if np.iscomplexobj(array):
+        raise CannotRun("weights_complex", name=name)
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(single).all():
@@ -66,7 +69,7 @@ def all_used(checkpoint: Checkpoint, found: Sequence[Layer], more: Sequence[str]
         raise CannotRun("unused_tensors", count=len(unused), names=shown)
 
 
-def _linear(name: str, matrix: NDArray[np.floating]) -> nn.Linear:
+def _linear(name: str, matrix: NDArray[Any]) -> nn.Linear:
     rows, columns = matrix.shape
     made = nn.Linear(columns, rows, bias=False, device="meta")
     made.weight = parameter(name, matrix)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import Samples
+from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, evaluate
 from rmtviz.networks import MLP, one_thread
 from rmtviz.schedules import Look, Moment
@@ -36,14 +36,14 @@ class Run:
     seen: Seen | None = None
 
     @classmethod
-    def of(cls, recipe: Training) -> "Run":
+    def of(cls, recipe: Training, own: Dataset | None = None) -> "Run":
         """Return the run of a recipe before its first epoch. Raises what `recipe.data` raises."""
-        dataset = recipe.data()
+        dataset = recipe.data(own)
         samples = dataset.split("train").first(recipe.train_samples)
         pace = Pace.of(recipe, dataset, len(samples))
         looking.prepare(pace.shapes)
-        selection = dataset.split("selection")
-        return cls(recipe, recipe.network(dataset), samples, selection, initial(recipe), pace)
+        first, selection = initial(recipe, dataset), dataset.split("selection")
+        return cls(recipe, recipe.network(dataset), samples, selection, first, pace)
 
     def over(self) -> bool:
         """Return whether the last epoch is done, or patience has run out."""

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from rmtviz.ui import jobs, links, live
+from rmtviz.datasets import Dataset
+from rmtviz.ui import data, jobs, links, live, widgets
 from rmtviz.ui.contests import Contest, Standing, work
 from rmtviz.words import say
 
@@ -35,7 +36,7 @@ def seeds() -> int:
     return found
 
 
-def start(recipe: "Training | None", count: int) -> None:
+def start(recipe: "Training | None", count: int, own: Dataset | None) -> None:
     """Draw the button that starts a comparison."""
     contest = current()
     busy = contest is not None and not contest.snapshot.over
@@ -47,17 +48,18 @@ def start(recipe: "Training | None", count: int) -> None:
         disabled=recipe is None or busy,
     )
     if recipe is not None and not busy:
-        st.caption(_long(recipe, count, jobs.registry().pace))
+        pace = jobs.registry().pace
+        st.caption(_long(pace, work(recipe, count, recipe.data(own)) if pace else 0))
     if pressed and recipe is not None:
-        st.session_state["lab"] = jobs.registry().compare(recipe, count).token
+        st.session_state["lab"] = jobs.registry().compare(recipe, count, own).token
         st.rerun()
 
 
-def _long(recipe: "Training", count: int, pace: float | None) -> str:
+def _long(pace: float | None, counted: int) -> str:
     """Say how long a comparison takes, by its counted work and a pace that was measured."""
     if pace is None:
         return say("train.long_unknown")
-    seconds = pace * work(recipe, count)
+    seconds = pace * counted
     if seconds < MINUTE:
         return say("train.long_seconds", seconds=max(5, 5 * round(seconds / 5)))
     return say("train.long_minutes", minutes=seconds / 60)
@@ -106,7 +108,7 @@ def _draw(contest: Contest) -> None:
         live.buttons(contest)
     st.progress(shot.share)
     if not shot.over:
-        st.caption(_long(contest.recipe, contest.seeds, shot.pace))
+        st.caption(_long(shot.pace, shot.work))
     live.problem(contest)
     lines = sorted(lab.table(shot.results), key=lambda line: -line.gain)
     st.subheader(_sentence(contest, shot, lines), anchor=False)
@@ -114,7 +116,7 @@ def _draw(contest: Contest) -> None:
         _table(shot, lines)
     else:
         st.skeleton(height=300)
-    st.caption(_sizes(contest))
+    st.caption(_sizes(contest, shot))
     _caveats({line.contender: line for line in lines})
 
 
@@ -197,17 +199,17 @@ def _spread(mean: float, spread: float | None, sign: str = "") -> str:
     return words if spread is None else f"{words} ± {100 * spread:.1f}"
 
 
-def _sizes(contest: Contest) -> str:
+def _sizes(contest: Contest, shot: Standing) -> str:
     recipe = contest.recipe
     return say(
         "train.compare_sizes",
-        images=recipe.train_samples,
-        data=say(f"prune.data_name.{recipe.dataset}"),
+        images=min(recipe.train_samples, shot.train_samples or recipe.train_samples),
+        data=widgets.plain(data.title(recipe.dataset)),
         noise=recipe.label_noise,
-        wrong=0.9 * recipe.label_noise,
+        wrong=(1 - 1 / shot.classes) * recipe.label_noise,
         widths=" × ".join(map(str, recipe.widths)),
         epochs=recipe.epochs,
-        selection=len(recipe.data().split("selection")),
+        selection=shot.selection_samples,
     )
 
 

@@ -294,7 +294,7 @@ def take_away(
 ) -> None:
     """Draw the downloads: the pruned weights, the plan, and a page for those who decide."""
     names = formats.offered(model.checkpoint)
-    usual = model.checkpoint.format if model.checkpoint.format in names else "safetensors"
+    usual = model.checkpoint.format if model.checkpoint.format in names else names[0]
     chosen = st.selectbox(
         say("prune.format"),
         names,

@@ -241,7 +241,7 @@ def _known(about: Subject) -> Found:
 def _key(about: Subject) -> tuple[object, ...]:
     *how, own = visitors.how(about.model)
     plan = about.plan(about.most)
-    return "explored", plan, about.layer.name, *how, own.name if own else None
+    return "explored", plan, about.layer.name, *how, own.key if own else None
 
 
 def _measured(model: Model, layer: str, how: tuple[Any, ...], plan: PruningPlan) -> Found:

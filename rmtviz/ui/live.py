@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from rmtviz.datasets import Dataset
 from rmtviz.ui import branching, curves, film, jobs, kept, links, session, widgets
 from rmtviz.ui.runs import Run, Snapshot
 from rmtviz.ui.work import Job
@@ -26,7 +27,7 @@ ICONS = {
 }
 
 
-def start(settings: "Training | None", run: Run | None) -> None:
+def start(settings: "Training | None", run: Run | None, own: Dataset | None) -> None:
     """Draw the button that starts a run; not while the visitor's last one is at work."""
     pressed = st.button(
         say("train.start"),
@@ -36,7 +37,7 @@ def start(settings: "Training | None", run: Run | None) -> None:
         disabled=settings is None or (run is not None and not run.snapshot.over),
     )
     if pressed and settings is not None:
-        kept.look_at(jobs.registry().submit(settings))
+        kept.look_at(jobs.registry().submit(settings, own))
         st.rerun()
 
 

@@ -93,7 +93,8 @@ def formula(layer: LayerAnalysis) -> None:
         )
     )
     count.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
-    st.caption(say("explore.formula_why"))
+    kind = "real" if layer.shown.beta == 1 else "complex"
+    st.caption(say("explore.formula_why", kind=say(f"explore.formula_{kind}")))
 
 
 def words(layer: LayerAnalysis) -> None:
