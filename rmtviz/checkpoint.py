@@ -145,8 +145,14 @@ class Checkpoint:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], **about: Any) -> "Checkpoint":
-        """Return a checkpoint of a mapping from names to arrays (numpy, or torch tensors)."""
-        return cls({name: Tensor.of(_numpy(array)) for name, array in arrays.items()}, **about)
+        """Return a checkpoint of a mapping from names to arrays (numpy, or torch tensors).
+
+        Arrays at one place of memory are one tensor: tied weights.
+        """
+        held = {name: _numpy(array) for name, array in arrays.items()}
+        places = {name: (x.ctypes.data, x.shape, x.strides, x.dtype) for name, x in held.items()}
+        tensors = {place: Tensor.of(held[name]) for name, place in places.items()}
+        return cls({name: tensors[place] for name, place in places.items()}, **about)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.tensors[name].read()
@@ -202,8 +208,9 @@ class Checkpoint:
     def twins(self) -> Mapping[str, str]:
         """The tensors that stand under an earlier name too, and that name: tied weights.
 
-        Those are tensors in one place of a file, and matrices of equal numbers; but not matrices
-        of one number only, such as zero, which come equal by chance.
+        Those are tensors in one place of a file, for certain (`shares`), and matrices of equal
+        numbers, very likely; but not matrices of one or two numbers only, such as zeros or an
+        identity, which begin equal without being tied.
         """
         full = [name for name, it in self.tensors.items() if it.floating and it.size]
         found: dict[str, str] = {}
@@ -217,6 +224,10 @@ class Checkpoint:
         for names in groups:
             found |= dict.fromkeys(names[1:], names[0])
         return MappingProxyType({name: _first(name, found) for name in full if name in found})
+
+    def shares(self, name: str, other: str) -> bool:
+        """Return whether two tensors are one: tied for certain, and not only equal."""
+        return self.tensors[name].load == self.tensors[other].load
 
     def _alike(self, names: list[str], key: Callable[[Tensor], Any]) -> list[list[str]]:
         """Return the groups of two or more of these with one shape, dtype and key."""
@@ -326,9 +337,11 @@ def _first(name: str, found: Mapping[str, str]) -> str:
 
 
 def _numbers(tensor: Tensor) -> object:
-    """Return what only equal numbers share; of one number only, what nothing shares."""
+    """Return what only equal numbers share; of one or two numbers only, what nothing shares."""
     array = tensor.read()
-    if (array == array.reshape(-1)[0]).all():
+    first = array.reshape(-1)[0]
+    others = array[array != first]
+    if (others == others[:1]).all():
         return object()
     return hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
 

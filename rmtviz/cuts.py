@@ -64,6 +64,11 @@ class PruningPlan:
         known = ", ".join(cut.name for cut in self.cuts) or "–"
         raise BadOption("unknown_layer", name=name, known=known)
 
+    @property
+    def nothing(self) -> bool:
+        """Whether it leaves every layer as it is."""
+        return all(cut.form == "whole" for cut in self.cuts)
+
     def __str__(self) -> str:
         lines = [f"{self.rule}, {self.method}, {self.digest[:12]}"]
         lines += [

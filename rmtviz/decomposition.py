@@ -4,7 +4,7 @@ What `decompose` returns needs no weights any more: it goes to JSON and back, an
 can be fitted to it in milliseconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -146,11 +146,12 @@ def decompose(
     checkpoint: Checkpoint,
     progress: Callable[[int, int], None] | None = None,
     *,
-    wanted: Sequence[Layer] | None = None,
+    only: Sequence[Layer] | None = None,
     equalise: bool = False,
     memory: int = MEMORY,
+    known: Iterable[LayerSpectrum] = (),
 ) -> Spectra:
-    """Return the spectra of all layers, or of the `wanted` ones.
+    """Return the spectra of all layers, or of some `only`.
 
     Layers with NaN or infinite entries are skipped. With `equalise` also the spectra of the
     equalised matrices, where they can be judged at all. One layer a core (but for `LIGHT` work)
@@ -158,18 +159,21 @@ def decompose(
     machine, layers side by side do not. A layer is read when its turn comes; at most `memory`
     bytes are in use at once, or what the largest layer takes. A layer whose smaller side is
     beyond `EXACT` is estimated, and not equalised. The digest is made on the side.
-    `progress(done, of)` counts weights. Raises what reading raises.
+    `progress(done, of)` counts weights. What is `known` of the same weights, seen in another
+    way, is taken over. Raises what reading raises.
     """
-    found, skipped = layers.find(checkpoint) if wanted is None else (tuple(wanted), ())
-    total, done = sum(layer.parameters(checkpoint) for layer in found), 0
+    found, skipped = layers.find(checkpoint) if only is None else (tuple(only), ())
     room = Room(memory)
-    made: dict[Layer, LayerSpectrum | None] = {}
-    light = sum(map(_work, found)) <= LIGHT
-    with blas.one_thread(), threads(len(found) + 1, light) as pool:
+    held = {item.layer: item for item in known}
+    made: dict[Layer, LayerSpectrum | None] = {x: held[x] for x in found if x in held}
+    wanted = [layer for layer in found if layer not in made]
+    total, done = sum(layer.parameters(checkpoint) for layer in wanted), 0
+    light = sum(map(_work, wanted)) <= LIGHT
+    with blas.one_thread(), threads(len(wanted) + 1, light) as pool:
         digest = pool.submit(_digest, checkpoint, room)
         tasks = {
             pool.submit(_decomposed, layer, checkpoint, room, equalise): layer
-            for layer in sorted(found, key=_work, reverse=True)
+            for layer in sorted(wanted, key=_work, reverse=True)
         }
         for task in as_completed(tasks):
             layer = tasks[task]

@@ -162,8 +162,11 @@ def bias_name(name: str) -> str:
     return name.removesuffix(".weight") + ".bias"
 
 
+QKV = ("q", "k", "v")
+"""What attention calls its queries, keys and values."""
+
 FUSED: Sequence[tuple[re.Pattern[str], tuple[str, ...]]] = (
-    (re.compile(r"(^|[._])(in_proj|c_attn|w?qkv(_proj)?|to_qkv)(_weight)?$"), ("q", "k", "v")),
+    (re.compile(r"(^|[._])(in_proj|c_attn|w?qkv(_proj)?|to_qkv)(_weight)?$"), QKV),
     (re.compile(r"(^|[._])(c_attn|to_kv)$"), ("k", "v")),
 )
 """Own names of several layers in one tensor, one below the other, and what these are.

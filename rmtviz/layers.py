@@ -18,7 +18,7 @@ from rmtviz import kinds
 from rmtviz.chains import chain as chain
 from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor, double
 from rmtviz.errors import CannotRun
-from rmtviz.heads import Block, Heads, blocks
+from rmtviz.heads import Block, Heads, blocks, role
 from rmtviz.kinds import ADAPTERS, KINDS, PAIRS, Kind
 from rmtviz.pairs import adapters, pair_kind, scale
 from rmtviz.pairs import alpha_at as alpha_at
@@ -82,6 +82,18 @@ class Layer:
         mine = slice(index * side, (index + 1) * side) if self.groups == 1 else chosen
         return (slice(None), mine) if self.across else (mine, slice(None))
 
+    @property
+    def stem(self) -> str:
+        """The name without that of its part."""
+        return self.name[: self.name.rfind("[")] if self.part else self.name
+
+    def whole(self, checkpoint: Checkpoint) -> "Layer":
+        """Return the layer that its tensors are, of which it may be a part."""
+        if self.part is None:
+            return self
+        shape = self.rule.shape(checkpoint.tensors[self.tensors[0]].shape)
+        return replace(self, name=self.stem, shape=shape, part=None, groups=1, across=False)
+
     def matrix(self, checkpoint: Checkpoint) -> NDArray[Any]:
         """Return the layer's matrix, in the numbers in which it is stored; a pair's in double."""
         held = self.held(checkpoint)
@@ -113,7 +125,7 @@ class Layer:
     def tied(self) -> Iterator["Layer"]:
         """Yield this layer under the names of its twins."""
         for twin in self.twins:
-            name = _stem(twin) + (self.name[self.name.rfind("[") :] if self.part else "")
+            name = _stem(twin) + self.name.removeprefix(self.stem)
             if self.factored:
                 name = twin.removesuffix(".0.weight")
                 yield replace(self, name=name, tensors=(twin, f"{name}.1.weight"), twins=())
@@ -143,7 +155,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = list(checkpoint.left_out)
     taken = {name for pair in (*pairs.values(), *updates.values()) for name in pair}
     rest = {name: t for name, t in checkpoint.tensors.items() if name not in taken}
-    others, heads = _others(checkpoint), Heads.of(checkpoint.about.get("heads"))
+    others, heads = _others(checkpoint), Heads.recorded(checkpoint.about)
     known = _kinds(checkpoint, {name: t for name, t in rest.items() if name not in others})
     convolved = {name: rest[name].shape for name in rest if known.get(name) == "convolution"}
     outputs = [KINDS[kind].shape(rest[name].shape)[0] for name, kind in known.items()]
@@ -168,7 +180,8 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = [item for item in skipped if item.name not in tied]
     for name, other in tied.items():
         tensor = checkpoint.tensors[name]
-        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, "tied", other))
+        reason = "tied" if checkpoint.shares(name, other) else "alike"
+        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, reason, other))
     return _ordered(once), tuple(sorted(skipped, key=lambda item: natural(item.name)))
 
 
@@ -240,9 +253,8 @@ def _blocks(
             name, rows, _hidden(checkpoint, name)
         )
     parts = [Block(part, index, len(labels)) for index, part in enumerate(labels)]
-    if heads and plain:
-        fused = tuple(labels) == ("q", "k", "v")
-        parts = blocks(name, (rows, columns), heads, fused) or parts
+    if heads and plain and (what := role(name, checkpoint.tensors, tuple(labels) == kinds.QKV)):
+        parts = blocks(what, (rows, columns), heads) or parts
     if not parts:
         yield Layer(label, kind, (name,), (rows, columns))
     for each in parts:

@@ -13,6 +13,7 @@ from torch import nn
 
 from rmtviz import markup, pruning, tradeoff
 from rmtviz.analysis import Analysis, analyze, checkpoint_of
+from rmtviz.attention import by_heads
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
 from rmtviz.cuts import PruningPlan
@@ -47,16 +48,18 @@ class Live:
     """A live module, and the function that judges it by a number: a loss, perplexity, F1.
 
     The function is given a copy in eval mode, of the same structure but for cut layers, which
-    are two in a Sequential.
+    are two in a Sequential. With a number of `heads`, each is looked at and cut alone.
     """
 
     module: nn.Module
     evaluate: Callable[[nn.Module], float]
+    heads: int | None = None
 
     @functools.cached_property
     def checkpoint(self) -> Checkpoint:
         """The module's tensors as they were when first asked for."""
-        return checkpoint_of(self.module)
+        found = checkpoint_of(self.module)
+        return found if self.heads is None else by_heads(found, self.heads)
 
     @functools.cached_property
     def analysis(self) -> Analysis:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import Law, Status
 from rmtviz.fits.base import null_band
-from rmtviz.pruning import Size
+from rmtviz.pruning import PruningPlan, Size
 from rmtviz.words import say
 
 if TYPE_CHECKING:
@@ -99,10 +99,12 @@ def of_model(analysis: Analysis) -> str:
     return say("verdict.both", first=sentence, second=say(f"verdict.model_poor{one}", poor=poor))
 
 
-def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None") -> str:
+def of_plan(
+    plan: PruningPlan, before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None"
+) -> str:
     """Return one sentence about a cut: what it stores and, where it was read, what it costs."""
     share = after.parameters / before.parameters
-    key = "plan_none" if after == before else "plan"
+    key = "plan_none" if plan.nothing else "plan"
     sentence = say(f"verdict.{key}", share=share, after=after.parameters, before=before.parameters)
     if read is None:
         return sentence

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rmtviz import graphs
+from rmtviz import attention, graphs
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
 from rmtviz.formats import (
@@ -48,6 +48,9 @@ FORMATS: Mapping[str, Format] = {
 
 SETTINGS = "config.json"
 """The file of a network's settings beside its weights: it tells the number of heads."""
+
+BESIDE = (".json", ".md", ".py", ".txt")
+"""Endings of files that lie beside weights and hold none."""
 
 REBUILT = (_quantised.dequantised, _parametrised.recombined)
 """What makes weights of tensors that are not the weights themselves, in this order."""
@@ -95,8 +98,8 @@ def together(
 ) -> Checkpoint:
     """Return the checkpoint in several files, by name: the shards of one, with their index or not.
 
-    `apart` is as in `read`. Of other JSON files a network's settings tell its
-    number of heads, and the others are passed over.
+    `apart` is as in `read`. Of the files beside the weights (`BESIDE`) a network's settings tell
+    its number of heads, and the others are passed over.
 
     Raises:
         FileRefused: as `read`; a shard is missing, or two hold a tensor of one name.
@@ -106,13 +109,15 @@ def together(
         for name, origin in files.items()
         if name.endswith(".index.json")
     ]
-    weights = {name: it for name, it in files.items() if not name.endswith(".json")}
-    given = (weights or files).items()
+    weights = {name: it for name, it in files.items() if not name.endswith(BESIDE)}
+    settings = {name: it for name, it in files.items() if name == SETTINGS}
+    given = (weights or settings or files).items()
     parts = [read(origin, name, limits, apart=apart) for name, origin in given]
     whole = parts[0] if len(parts) == 1 and not indices else _shards.join(parts, indices)
-    settings = _shards.settings(Source.of(files[SETTINGS], SETTINGS)) if SETTINGS in files else {}
-    heads = Heads.of_settings(settings)
-    return whole.with_about(heads=asdict(heads)) if heads else whole
+    for name, it in settings.items():
+        heads = Heads.of_settings(_shards.settings(Source.of(it, name)))
+        whole = whole.with_about(heads=asdict(heads)) if heads else whole
+    return whole
 
 
 def offered(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -130,6 +135,7 @@ def write(checkpoint: Checkpoint, format: str) -> bytes:
         BadOption: no such format, or one that cannot hold a name or a number type.
         ExtraMissing: the format needs a package that is not installed.
     """
+    checkpoint = attention.whole(checkpoint)
     writer = FORMATS[format].write if format in FORMATS else None
     if writer is None:
         raise BadOption("unknown_name", name=format, known=", ".join(FORMATS))

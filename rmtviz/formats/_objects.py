@@ -57,7 +57,7 @@ class Objects:
         parts = _parts(value) or {}
         if isinstance(node, Mapping):
             tree = {name: item for name, item in node.items() if name != RECORD}
-        elif isinstance(node, Tensor):
+        elif _matters(node):
             tree = {LOOSE: node}
         else:
             tree = {name: _leaf(part) for name, part in parts.items()} or {LOOSE: node}

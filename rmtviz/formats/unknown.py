@@ -58,6 +58,9 @@ _NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 """What a file is by its name, where its bytes are as good as any."""
 
+_SETTINGS = ("architectures", "model_type", "transformers_version")
+"""What the configuration of a Hugging Face model says of itself."""
+
 _TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 """How the index of a TensorFlow checkpoint ends."""
 
@@ -81,7 +84,7 @@ def refusal(source: Source, limits: Limits, known: Iterable[str]) -> FileRefused
     text = _text(head)
     if text is None:
         return source.refuse("is_unknown", known=", ".join(known))
-    return _json(source) or source.refuse("is_text", text=short(text.strip()))
+    return _json(source, text) or source.refuse("is_text", text=short(text.strip()))
 
 
 def _archive(source: Source, names: list[str], known: Iterable[str]) -> FileRefused:
@@ -89,17 +92,18 @@ def _archive(source: Source, names: list[str], known: Iterable[str]) -> FileRefu
     return source.refuse("is_zip", held=held or "–", known=", ".join(known))
 
 
-def _json(source: Source) -> FileRefused | None:
-    """Return the refusal of a JSON file, or None where the text is no JSON."""
-    if source.length > _JSON or source.head(1) not in (b"{", b"["):
+def _json(source: Source, text: str) -> FileRefused | None:
+    """Return the refusal of a JSON file, or None where the text, as it begins, is no JSON."""
+    if source.length > _JSON or not text.lstrip("\ufeff\t\n\r ").startswith(("{", "[")):
         return None
     try:
         found = json.loads(bytes(source.read(0, source.length)))
     except (ValueError, RecursionError):
         return None
-    shards = found.get("weight_map") if isinstance(found, dict) else None
+    entries = found if isinstance(found, dict) else {}
+    shards = entries.get("weight_map")
     if not isinstance(shards, dict):
-        return source.refuse("is_json")
+        return source.refuse("is_json" if entries.keys().isdisjoint(_SETTINGS) else "is_settings")
     files = sorted({short(file) for file in shards.values() if isinstance(file, str)})
     return source.refuse("is_index", count=len(files), first=files[0] if files else "–")
 

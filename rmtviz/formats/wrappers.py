@@ -57,6 +57,10 @@ STATES: Mapping[str, str] = MappingProxyType(
 """Single tensors that are state of the training, where an entry is called exactly so."""
 
 
+SPARSE = ("sparse_tensor", "sparse_csr_tensor")
+"""What torch calls a tensor of which only some numbers are stored, with their places."""
+
+
 def unwrap(
     source: Source, contents: Contents, limits: Limits
 ) -> tuple[dict[str, Tensor], tuple[Skipped, ...], dict[str, Tensor]]:
@@ -90,7 +94,8 @@ def unwrap(
         if len(tensors) + len(left) > limits.tensors:
             raise source.refuse("limit_tensors", limit=limits.tensors)
     if not tensors:
-        raise source.refuse("no_tensor", held=_held(left))
+        sparse = any(it.reason == "tensor_kind" and it.dtype in SPARSE for it in left)
+        raise source.refuse("only_sparse" if sparse else "no_tensor", held=_held(left))
     return stripped(tensors), tuple(left), beside
 
 

@@ -107,7 +107,7 @@ class RMTPruner:
         seen = seen or self._look(modules)
         everything = replace(self.schedule, last="cut")  # the last one is not among the modules
         plan = everything.plan(seen.found, self.rule, moment)
-        if all(cut.form == "whole" for cut in plan.cuts):
+        if plan.nothing:
             return None
         self._apply(plan, modules)
         self._cuts.append(self.epoch)

@@ -30,6 +30,43 @@ def linear(checkpoint: Checkpoint, layer: Layer) -> nn.Module:
     return nn.Sequential(*stages) if layer.factored else stages[0]
 
 
+def convolution(
+    checkpoint: Checkpoint,
+    layer: Layer,
+    margins: tuple[tuple[int, int], tuple[int, int]],
+    stride: int,
+) -> list[nn.Module]:
+    """Return a convolution as a module, or for a factored one a Sequential of two.
+
+    `margins` are the places added above and below, left and right; uneven ones are added by
+    a module of their own before it.
+
+    Raises:
+        CannotRun: weights that are complex or not finite.
+    """
+    (above, below), (left, right) = margins
+    even = above == below and left == right
+    stages: list[nn.Conv2d] = []
+    for name, matrix in zip(layer.tensors, weights(checkpoint, layer), strict=True):
+        shape = layer.rule.moved(checkpoint.tensors[name].shape)
+        first = not stages
+        made = nn.Conv2d(
+            shape[1],
+            shape[0],
+            (shape[2], shape[3]),
+            stride=stride if first else 1,
+            padding=(above, left) if first and even else 0,
+            bias=False,
+            device="meta",
+        )
+        made.weight = parameter(name, matrix.reshape(shape))
+        stages.append(made)
+    if (bias := layers.bias(checkpoint, layer)) is not None:
+        stages[-1].bias = parameter(bias, checkpoint[bias])
+    whole = nn.Sequential(*stages) if layer.factored else stages[0]
+    return [whole] if even else [nn.ZeroPad2d((left, right, above, below)), whole]
+
+
 def weights(checkpoint: Checkpoint, layer: Layer) -> list[NDArray[Any]]:
     """Return the matrices of a layer, or of its pair in the order in which they are applied."""
     return [layer.rule.to_matrix(checkpoint[name]) for name in layer.tensors]

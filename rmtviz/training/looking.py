@@ -102,7 +102,7 @@ def _moved(layer: Layer, checkpoint: Checkpoint, before: Seen) -> bool:
 def _decomposed(checkpoint: Checkpoint, wanted: list[Layer]) -> Spectra:
     """Return the spectra of these layers, those of pairs from their small factors."""
     whole = [layer for layer in wanted if not layer.factored]
-    found = decomposition.decompose(checkpoint, wanted=whole)
+    found = decomposition.decompose(checkpoint, only=whole)
     pairs = [(layer, layer.held(checkpoint)) for layer in wanted if layer.factored]
     small = [
         LayerSpectrum(layer, layer.parameters(checkpoint), Spectrum.by_product(outer, inner))

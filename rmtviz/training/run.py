@@ -85,7 +85,7 @@ class Run:
             clock = time.perf_counter()
             seen = seen if seen.epoch == state.epoch else self._look(state)
             plan = schedule.plan(seen.found, self.recipe.rule, moment)
-            if any(each.form != "whole" for each in plan.cuts):
+            if not plan.nothing:
                 cut, before = cutting.told(plan, found.accuracy, schedule.moments), seen.found
                 state = after_cut(state, self.recipe, plan)
                 seen = self._look(state)

@@ -8,7 +8,7 @@ from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import LayerCut, PruningPlan, Size
 from rmtviz.rules import RULES, Rule
 from rmtviz.trial import Trial
-from rmtviz.ui import models, plans, running, session, trading, widgets
+from rmtviz.ui import heads, models, plans, running, session, trading, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
@@ -56,9 +56,10 @@ def weights_error(analysis: Analysis, layer: str, rank: int) -> None:
 
 def lines(picture: str, analysis: Analysis, layer: str, rank: int) -> str:
     """Return the lines of Python that make a picture of this page."""
+    model = heads.seen(session.current())
     words = say(
         f"chart.code_{picture}",
-        source=repr(models.source(session.current())),
+        model=heads.code(model, say("chart.code_weights", source=repr(models.source(model)))),
         method=repr(analysis.method),
         layer=repr(layer),
         rank=rank,

@@ -174,7 +174,7 @@ def curve(
 
     def make() -> Curve:
         network = run.network
-        if others is not None and any(cut.form != "whole" for cut in others.cuts):
+        if others is not None and not others.nothing:
             network = run.choice(checkpoint(run.model, others))
         names = [item.name for item in network.layers]
         parts = _by_data(run, layer, how) if how else factors(run.model, layer)

@@ -84,7 +84,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     ".DS_Store": (b"\0\0\0\1Bud1\0\0\x10\0" + bytes(99), "is_companion"),
     "model.pt.lnk": (b"L\0\0\0\1\x14\2\0" + bytes(99), "is_companion"),
     "message.txt": ("not found".encode("utf-16"), "is_text"),
-    "config.json": ('{"hidden_size": 768}'.encode("utf-16"), "is_text"),
+    "config.json": ('{"hidden_size": 768}'.encode("utf-16"), "is_json"),
+    "settings.json": (b'\xef\xbb\xbf\r\n{"model_type": "bert"}', "is_settings"),
     # Weights in a wrapping.
     "model.pt.gz": (gzip.compress(SAVED), "is_compressed"),
     "model.pt.bz2": (bz2.compress(SAVED), "is_compressed"),

@@ -45,7 +45,7 @@ class TestOtherFiles:
             (pickle.dumps({"w": [1.0]}), "is_pickle"),
             (b'{"metadata": {}, "weight_map": {"a": "model-00001.safetensors"}}', "is_index"),
             (b'{"weight_map": {}}', "is_index"),
-            (b'{"architectures": ["Bert"]}', "is_json"),
+            (b'{"architectures": ["Bert"]}', "is_settings"),
             (b"[1, 2]", "is_json"),
             (b"[" * 100_000, "is_text"),
             (b"{not json", "is_text"),

@@ -484,6 +484,22 @@ class TestWrappers:
         assert list(checkpoint) == ["w"]
         assert set(reasons(checkpoint).values()) == {"tensor_kind"}
 
+    @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: {"a.weight": it, "step": 3}])
+    @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_sparse_tensors_alone_are_named_and_told_how_to_save(self, wrap, layout, zipped):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CS", UserWarning)
+            tensor = torch.eye(3).to_sparse(layout=layout)
+        buffer = io.BytesIO()
+        torch.save(wrap(tensor), buffer, _use_new_zipfile_serialization=zipped)
+        with pytest.raises(FileRefused, match=re.escape("(sparse_tensor)")) as caught:
+            formats.read(buffer.getvalue())
+        assert caught.value.key == "only_sparse"
+        assert "to_dense" in caught.value.do
+        dense = formats.read(saved(wrap(tensor.to_dense())))  # what it says to do works
+        assert [it.shape for it in dense.tensors.values()] == [(3, 3)]
+
     def test_names_without_a_common_prefix_stay(self):
         names = ["module.a", "module", "module."]
         checkpoint = formats.read(saved({name: torch.ones(1) for name in names}))

@@ -48,6 +48,17 @@ def test_files_given_together(extra):
     assert formats.together(files).digest == Checkpoint.of(WHOLE).digest
 
 
+@pytest.mark.parametrize("beside", [{}, {"README.md": b"# A model\n", "vocab.txt": b"[PAD]\n"}])
+def test_settings_without_weights_say_what_they_are(beside):
+    files = {**beside, "config.json": b'{\n  "model_type": "bert",\n  "n_head": 12\n}'}
+    with pytest.raises(FileRefused) as caught:
+        formats.together(files)
+    assert (caught.value.key, caught.value.values["source"]) == ("is_settings", "config.json")
+    found = formats.together({**files, **shards()})  # what it says to do works
+    assert found.digest == Checkpoint.of(WHOLE).digest
+    assert found.about["heads"] == {"count": 12, "shared": 12, "each": False}
+
+
 def test_one_file_given_is_that_file():
     name, content = next(iter(shards().items()))
     assert formats.together({name: content}).source == name
