@@ -77,7 +77,7 @@ def start(rows: Sequence[Row]) -> Points:
 
 
 def gone(rows: Sequence[Row]) -> str | None:
-    """Return in words that cuts left no bulk to hold against its beginning; None: they did."""
+    """Return in words which layers a cut left without a bulk, and since when; None: none."""
     ends: dict[str, int] = {}
     for row in rows:
         for name, value in row["start"].items():
@@ -118,7 +118,7 @@ def draw(
 ) -> None:
     """Draw a curve in a card; the axis of epochs is that of the whole run, so that it stands.
 
-    One that is `still`, and does not grow any more, can be saved. Below it stands a `note`.
+    One that is `still`, and does not grow any more, can be saved. A `note` stands above it.
     """
     with st.container(border=True, height="stretch", key=f"curve_{name}"):
         st.caption(say(f"train.{name}_chart"))

@@ -49,7 +49,7 @@ def draw(run: Run, mode: str) -> None:
             widgets.refusal(problem)
             return
         words = _words(shot.rows[shown], layer)
-        st.caption(f"{words}. {_between(shot)}")
+        st.caption(f"{words} · {_between(shot)}")
         if layer.bulk is None and layer.rank < layer.spectrum.p:
             st.info(say("train.spectrum_gone", rank=layer.rank), icon=":material/content_cut:")
             return
