@@ -163,7 +163,11 @@ def test_a_stopped_run_is_stopped_for_the_next_server_too(visit):
     jobs.registry.cache_clear()
     again = visit("train", run=token)
     assert say("train.stopped", epoch=epoch, epochs=60) in again.words
-    again.press("train.resume").until(lambda: the_run(again).snapshot.epoch > epoch)
+    table = again.choose("show", "kept").at.dataframe[0]
+    assert list(table.value["state"]) == [say("train.state.stopped")]
+    assert table.proto.placeholder == say("explore.none")
+    again.choose("show", "one").press("train.resume")
+    again.until(lambda: the_run(again).snapshot.epoch > epoch)
     unfinished = Registry(the_run(again).folder.parent, slots=1).find(token)
     assert unfinished.snapshot.state == "interrupted"
     again.press("train.stop")
