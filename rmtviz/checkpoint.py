@@ -55,11 +55,17 @@ COARSE = tuple(name for name in FLOATS if name.startswith("float8"))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """One tensor that is read when asked for: shape, dtype, and how to load its numbers."""
+    """One tensor that is read when asked for: shape, dtype, and how to load its numbers.
+
+    `codes` is the type of the codes that stand for its numbers where it came from and is written
+    back to, `packed` the bytes that it takes there.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     load: Callable[[], NDArray[Any]]
+    codes: str = ""
+    packed: int | None = None
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> "Tensor":
@@ -90,8 +96,13 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the elements as stored."""
+        """The bytes of the elements as numbers."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def stored(self) -> int:
+        """The bytes of the elements as stored."""
+        return self.nbytes if self.packed is None else self.packed
 
     @property
     def written(self) -> np.dtype:
@@ -257,7 +268,7 @@ class Checkpoint:
     @property
     def bytes(self) -> int:
         """The bytes of all tensors as stored."""
-        return sum(t.nbytes for t in self.tensors.values())
+        return sum(t.stored for t in self.tensors.values())
 
     @property
     def about(self) -> Mapping[str, Any]:

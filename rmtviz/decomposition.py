@@ -92,6 +92,7 @@ class Spectra:
                     **({"groups": item.layer.groups} if item.layer.groups != 1 else {}),
                     **({"across": True} if item.layer.across else {}),
                     **({"scale": item.layer.scale} if item.layer.scale != 1 else {}),
+                    **({"codes": item.layer.codes} if item.layer.codes else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
@@ -113,9 +114,9 @@ class Spectra:
             shape = (entry["shape"][0], entry["shape"][1])
             part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
             tensors, twins = tuple(entry["tensors"]), tuple(entry.get("twins", ()))
-            scale = entry.get("scale", 1.0)
-            places = entry.get("groups", 1), entry.get("across", False)
-            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, scale, *places)
+            known = ("scale", "groups", "across", "codes")
+            more = {key: entry[key] for key in known if key in entry}
+            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, **more)
             spectrum = Spectrum(
                 entry["singular_values"],
                 shape,

@@ -37,7 +37,8 @@ class Layer:
     matrix that its tensor holds; of columns where it lies `across`; that block of each of so
     many equal `groups` of rows. `twins` are tensors with the same numbers as its first:
     weights that are tied, and stay so. `scale` is what the product of two tensors is
-    multiplied by: in a low-rank update W + s B A.
+    multiplied by: in a low-rank update W + s B A. `codes` is the type of the codes that stand
+    for the weights where they are stored, if any do.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Layer:
     scale: float = 1.0
     groups: int = 1
     across: bool = False
+    codes: str = ""
 
     @property
     def factored(self) -> bool:
@@ -218,7 +220,7 @@ def _tied(
     for name in tables:
         looked.setdefault(twins.get(name, name), []).append(name)
     for key, layer in list(once.items()):
-        others = () if layer.factored else looked.get(str(key[0]), ())
+        others = () if layer.factored else looked.pop(str(key[0]), ())  # of the first alone
         once[key] = replace(layer, twins=(*layer.twins, *others))
         first |= dict.fromkeys(others, layer.tensors[0])
     return list(once.values()), first
@@ -242,7 +244,8 @@ def _blocks(
     checkpoint: Checkpoint, name: str, kind: str, label: str, groups: int, heads: Heads | None
 ) -> Iterator[Layer]:
     """Yield the layers in one tensor: itself, or its equal blocks of rows, called `label[part]`."""
-    sides = checkpoint.tensors[name].shape
+    tensor = checkpoint.tensors[name]
+    sides, coded = tensor.shape, tensor.codes
     rows, columns = KINDS[kind].shape(sides)
     labels: Sequence[str] = kinds.stacked(kind, sides)
     if groups > 1 and rows % groups == 0:
@@ -256,11 +259,11 @@ def _blocks(
     if heads and plain and (what := role(name, checkpoint.tensors, tuple(labels) == kinds.QKV)):
         parts = blocks(what, (rows, columns), heads) or parts
     if not parts:
-        yield Layer(label, kind, (name,), (rows, columns))
+        yield Layer(label, kind, (name,), (rows, columns), codes=coded)
     for each in parts:
         shape = (rows, columns // each.of) if each.across else (rows // each.of, columns)
         layer = Layer(f"{label}[{each.label}]", kind, (name,), shape, (each.index, each.of))
-        yield replace(layer, groups=each.groups, across=each.across)
+        yield replace(layer, groups=each.groups, across=each.across, codes=coded)
 
 
 def _ordered(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -345,8 +348,10 @@ def _reason(name: str, tensor: Tensor) -> str | None:
         return "not_floating"
     if not math.prod(tensor.shape):
         return "empty"
+    if kinds.BIAS.search(name):
+        return "bias"
     if len(tensor.shape) < 2:
-        return "bias" if name.endswith("bias") else "vector"
+        return "vector"
     if len(tensor.shape) > 5:
         return "many_sides"
     if "depthwise_kernel" in name:

@@ -53,7 +53,11 @@ def adapters(checkpoint: Checkpoint) -> Mapping[str, tuple[str, str]]:
 
 
 def scale(checkpoint: Checkpoint, first: str) -> float:
-    """Return the scale s = α/r of an update where the file has its α, else 1."""
+    """Return the scale s of an update: on record, or α/r where the file has its α; else 1."""
+    told = checkpoint.about.get("scales")
+    known = told.get(first) if isinstance(told, dict) else None
+    if isinstance(known, float | int) and 0 < known < math.inf:
+        return float(known)
     return _alpha(checkpoint, first)[1] / checkpoint.tensors[first].shape[0]
 
 

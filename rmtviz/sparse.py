@@ -42,11 +42,11 @@ def nbytes(tensor: Tensor) -> int:
     four bytes a row.
     """
     if not tensor.floating or len(tensor.shape) < 2:
-        return tensor.nbytes
+        return tensor.stored
     count, rows, wide = held(tensor), tensor.shape[0], tensor.dtype.itemsize
     index = 2 if tensor.size // rows <= 65_536 else 4
     bits = count * wide + -(-tensor.size // 8)
-    return min(tensor.nbytes, bits, count * (wide + index) + 4 * (rows + 1))
+    return min(tensor.stored, bits, count * (wide + index) + 4 * (rows + 1))
 
 
 def _sizes(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -258,7 +258,9 @@ def blocks(wide: NDArray[Any], entries: int = BLOCK) -> Iterator[NDArray[Any]]:
     """Yield the columns in double precision, a few at a time: no second copy of all is made."""
     step = max(1, entries // len(wide))
     for start in range(0, wide.shape[1], step):
-        yield double(wide[:, start : start + step])
+        with np.errstate(invalid="ignore"):  # of NaN there is a kind that warns
+            block = double(wide[:, start : start + step])
+        yield block
 
 
 def peak(wide: NDArray[Any]) -> float:

@@ -39,8 +39,10 @@ def of_fit(layer: LayerAnalysis) -> str:
 
 
 def of_noise(layer: LayerAnalysis) -> tuple[str, ...]:
-    """Return what else there is to know: an estimate, and what the entries say of the noise."""
+    """Return what else there is to know: codes, an estimate, what the entries say of the noise."""
     entries, words = layer.entries, []
+    if layer.layer.codes:
+        words.append(say("verdict.coded", codes=layer.layer.codes))
     if layer.spectrum.estimated:
         words.append(say("verdict.noise_estimated", error=layer.spectrum.estimated))
     if layer.scaled:

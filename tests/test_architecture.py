@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors extras knobs tokens site markup parallel",
     "marchenko_pastur checkpoint entries sparse",
-    "tracy_widom blas spectrum spiked screenot factors heads kinds pairs chains layers attention "
-    "operators graphs formats folders",
+    "tracy_widom blas spectrum spiked screenot factors heads kinds pairs peft chains layers "
+    "attention operators protos grids codes graphs formats folders",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",

@@ -47,6 +47,10 @@ def dequantised(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[Skipped, ...
         if _packed(name, tensors) or f"{name}.absmax" in tensors:
             del made[name]
             left.append(Skipped(name, codes.shape, codes.dtype.name, "codes"))
+            stem = name.removesuffix(name.rpartition(".")[2])
+            for near in (f"{stem}{scales}" for scales in BESIDE):
+                if it := made.pop(near, None):  # once, of codes and of their zero points
+                    left.append(Skipped(near, it.shape, it.dtype.name, "beside"))
         elif _coded(codes):
             scale, *zero = (next(_beside(tensors, name, names), "") for names in (SCALES, ZEROS))
             used = [each for each in (scale, *zero) if each]

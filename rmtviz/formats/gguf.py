@@ -147,7 +147,7 @@ def read(source: Source, limits: Limits) -> Contents | None:
         FileRefused: as every reader.
         ExtraMissing: weights are rounded, and the package gguf is not installed.
     """
-    if source.head(4) != _SIGN or source.length < 24:
+    if source.head(4) != _SIGN or source.length < 8:
         return None
     cursor = _Cursor(source, ">" if source.head(6)[4:] == b"\0\0" else "<", limits)
     notes, listed = _header(cursor, limits)

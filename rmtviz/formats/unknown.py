@@ -19,6 +19,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
             rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?i:<(?:!doctype\s+html|html|head|body|!--))",
         ),
         ("is_xml", rb"(?:\xef\xbb\xbf)?\s*<\?xml"),
+        ("is_checkpoint", rb'model_checkpoint_path: "'),
         ("is_lfs", rb"version https://git-lfs\.github\.com/spec/"),
         ("is_joblib", rb"\x80[\x02-\x05].{0,4000}joblib\.numpy_pickle|x[\x01\x5e\x9c\xda]"),
         (
@@ -54,6 +55,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
 
 _NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("is_checkpoint", re.compile(r".*\.(data-\d+-of-\d+|ckpt(-\d+)?\.(meta|index))")),
+    ("is_mat", re.compile(r".*\.mat")),
     ("is_coreml", re.compile(r".*\.mlmodel")),
 )
 """What a file is by its name, where its bytes are as good as any."""

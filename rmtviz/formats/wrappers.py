@@ -106,9 +106,15 @@ def wrapper(tree: Mapping[str, Node]) -> tuple[str, Mapping[str, Node]] | None:
         for name, node in tree.items()
         if isinstance(node, Mapping) and _aside(name, node) is None
     }
-    rivals = [name for name in groups if name not in COPIES]
+    rivals = [name for name, node in groups.items() if name not in COPIES and _weighty(node)]
     weak = rivals if len(rivals) == 1 and rivals[0] in WEAK else []
     return next(((name, groups[name]) for name in (*STRONG, *weak) if name in groups), None)
+
+
+def _weighty(group: Mapping[str, Node]) -> bool:
+    """Return whether a group may hold weights: a matrix is in it."""
+    ends = (end for _, end in flat(group))
+    return any(isinstance(end, Tensor) and end.floating and len(end.shape) > 1 for end in ends)
 
 
 def _ends(tree: Mapping[str, Node], prefix: str = "") -> Iterator[tuple[str, str, Node]]:

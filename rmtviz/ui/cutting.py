@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from rmtviz import figures, formats, pruning, report, verdict
+from rmtviz import figures, formats, peft, pruning, report, verdict
 from rmtviz.analysis import Analysis
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import LayerCut, PruningPlan, Size
@@ -314,6 +314,17 @@ def take_away(
         on_click="ignore",
         width="stretch",
     )
+    if settings := peft.kept(model.checkpoint):
+        st.download_button(
+            say("prune.download_adapter"),
+            lambda: peft.text(peft.after(running.recorded(model, plan, run), settings)),
+            peft.SETTINGS,
+            "application/json",
+            icon=":material/tune:",
+            help=say("prune.download_adapter_help"),
+            on_click="ignore",
+            width="stretch",
+        )
     st.download_button(
         say("prune.download_plan"),
         plan.to_json(),

@@ -150,3 +150,13 @@ def test_a_network_runs_a_tied_layer_under_each_of_its_names() -> None:
     x = pixels.astype("f4")
     expected = np.maximum(np.maximum(x @ V.T, 0) @ V.T, 0) @ V[:3].T
     assert np.allclose(network.logits(pixels), expected, rtol=1e-3, atol=1e-1)
+
+
+def test_a_table_is_tied_to_one_of_two_layers_that_hold_its_numbers_in_two_ways() -> None:
+    both = Checkpoint.of({"a.weight": V, "c/kernel": V, "wte.weight": V})
+    found, skipped = layers.find(both)
+    assert {layer.name: layer.twins for layer in found} == {"a": ("wte.weight",), "c/kernel": ()}
+    assert [(item.name, item.other) for item in skipped] == [("wte.weight", "a.weight")]
+    plan = pruning.plan(analyze(both), FixedRank(2), form="dense", include_last=True)
+    pruned = pruning.apply(both, plan)
+    assert {np.linalg.matrix_rank(pruned[name]) for name in pruned} == {2}
