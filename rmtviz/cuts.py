@@ -35,6 +35,11 @@ class LayerCut:
     values: tuple[float, ...] | None = None
     kept: tuple[int, ...] | None = None
 
+    @property
+    def reach(self) -> int:
+        """How many of the layer's first directions it takes to make the cut."""
+        return self.rank_after if self.kept is None else max(self.kept) + 1
+
 
 @dataclass(frozen=True, slots=True)
 class PruningPlan:

@@ -4,13 +4,12 @@ What `decompose` returns needs no weights any more: it goes to JSON and back, an
 can be fitted to it in milliseconds.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from rmtviz import blas, estimation, layers
 from rmtviz.checkpoint import Checkpoint, Skipped, precise
@@ -25,6 +24,9 @@ from rmtviz.spectrum import BLOCK, DOUBLE, Gram, NotFiniteError, Spectrum
 MEMORY = 3 * 2**28
 """Bytes that all layers at work may take together. A layer that needs more is worked on alone."""
 
+
+LIGHT = 2**27
+"""Up to so much work (`_work`; six milliseconds) the layers are decomposed one by one."""
 
 EXACT = 8192
 """Up to this smaller side the spectrum is exact; beyond it takes minutes, and is estimated."""
@@ -145,27 +147,30 @@ def decompose(
     checkpoint: Checkpoint,
     progress: Callable[[int, int], None] | None = None,
     *,
+    only: Sequence[Layer] | None = None,
     equalise: bool = False,
     memory: int = MEMORY,
     known: Iterable[LayerSpectrum] = (),
 ) -> Spectra:
-    """Return the spectra of all layers; layers with NaN or infinite entries are skipped.
+    """Return the spectra of all layers, or of some `only`.
 
-    With `equalise` also those of the equalised matrices, where they can be judged at all.
-    One layer a core and one BLAS thread a layer, largest first: threads inside one
-    decomposition lose on a busy machine, layers side by side do not. A layer is read when its
-    turn comes; at most `memory` bytes are in use at once, or what the largest layer takes. A
-    layer whose smaller side is beyond `EXACT` is estimated, and not equalised. The digest is
-    made on the side. `progress(done, of)` counts weights. What is `known` of the same weights,
-    seen in another way, is taken over. Raises what reading raises.
+    Layers with NaN or infinite entries are skipped. With `equalise` also the spectra of the
+    equalised matrices, where they can be judged at all. One layer a core (but for `LIGHT` work)
+    and one BLAS thread a layer, largest first: threads inside one decomposition lose on a busy
+    machine, layers side by side do not. A layer is read when its turn comes; at most `memory`
+    bytes are in use at once, or what the largest layer takes. A layer whose smaller side is
+    beyond `EXACT` is estimated, and not equalised. The digest is made on the side.
+    `progress(done, of)` counts weights. What is `known` of the same weights, seen in another
+    way, is taken over. Raises what reading raises.
     """
-    found, skipped = layers.find(checkpoint)
+    found, skipped = layers.find(checkpoint) if only is None else (tuple(only), ())
     room = Room(memory)
     held = {item.layer: item for item in known}
     made: dict[Layer, LayerSpectrum | None] = {x: held[x] for x in found if x in held}
     wanted = [layer for layer in found if layer not in made]
     total, done = sum(layer.parameters(checkpoint) for layer in wanted), 0
-    with threadpool_limits(1, "blas"), threads(len(wanted) + 1) as pool:
+    light = sum(map(_work, wanted)) <= LIGHT
+    with blas.one_thread(), threads(len(wanted) + 1, light) as pool:
         digest = pool.submit(_digest, checkpoint, room)
         tasks = {
             pool.submit(_decomposed, layer, checkpoint, room, equalise): layer

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz import blas
 from rmtviz.spectrum import shifted
 
 Array = NDArray[np.float64]
@@ -14,6 +15,9 @@ Matrix = NDArray[Any]
 UNSEEN = 1e-9
 """What is added to the second moment of each input, as a share of the mean one: of outputs that
 the data never move, those with larger weights count as more."""
+
+FEW = 4
+"""Up to one in so many of a matrix's directions are found faster without the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,22 @@ class Factors:
     calibration: Calibration | None = None
 
     @classmethod
-    def of(cls, matrix: Matrix) -> "Factors":
+    def of(cls, matrix: Matrix, count: int | None = None) -> "Factors":
         """Decompose a matrix through the eigenvectors of the Gram matrix of its smaller side.
 
-        The other side follows without an inverse where a value is zero: its direction is zero.
-        All is computed at a largest entry between ½ and 1, so that no square underflows.
+        With a `count`, only its first so many directions. The other side follows without an
+        inverse where a value is zero: its direction is zero. All is computed at a largest entry
+        between ½ and 1, so that no square underflows.
         """
         tall = matrix.shape[0] > matrix.shape[1]
         _, exponent = np.frexp(np.abs(matrix).max())
         wide = shifted(matrix.conj().T if tall else matrix, -int(exponent))
-        _, vectors = np.linalg.eigh(wide @ wide.conj().T)
-        near = vectors[:, ::-1]
+        if count is not None and FEW * count <= len(wide) and not np.iscomplexobj(wide):
+            gram = np.zeros((len(wide), len(wide)))
+            blas.add_gram(gram, wide)
+            near = blas.leading(gram, count)
+        else:
+            near = np.linalg.eigh(wide @ wide.conj().T)[1][:, ::-1][:, :count]
         scaled = near.conj().T @ wide
         values = np.linalg.norm(scaled, axis=1)
         far = (scaled / np.where(values > 0, values, 1.0)[:, None]).conj().T

@@ -73,6 +73,11 @@ class Chosen:
 
     times: tuple[float, ...] = TIMES
 
+    def candidates(self, recipe: Training) -> int:
+        """Return how many networks it yields at most for a recipe."""
+        hidden = len(recipe.widths)
+        return len(self.times) * (hidden + (hidden > 1)) + 1
+
     def __call__(self, trained: Trained) -> Candidates:
         """Yield one for each multiple and each layer, and for all layers together; last, no cut."""
         weights = trained.last.checkpoint

@@ -94,7 +94,7 @@ class RMTPruner:
         modules = self.layers()
         if not modules:
             return None
-        seen = self._look(modules) if self.schedule.watches else None
+        seen = self._look(modules) if self.schedule.needs else None
         moment = Moment(
             self.epoch,
             self.epochs,

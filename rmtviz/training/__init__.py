@@ -69,7 +69,7 @@ def train(
         keeping.keep(folder, own)
     for row, weights in epochs:
         yield run.remember(row, weights)
-    while state is None or not run.over(state):
+    while state is None or not run.over():
         state, record = run.advance(state, on_batch)
         if folder:
             keeping.save(folder, state, recipe, run.rows)

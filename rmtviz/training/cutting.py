@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from rmtviz import pruning
 from rmtviz.checkpoint import Checkpoint, double
+from rmtviz.factors import Factors
 from rmtviz.layers import Layer, bias
 from rmtviz.layers import find as find_layers
 from rmtviz.pruning import LayerCut, PruningPlan
-from rmtviz.training.looking import factors
 
 Array = NDArray[Any]
 
@@ -28,9 +28,9 @@ SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum")
 def cut(checkpoint: Checkpoint, plan: PruningPlan) -> Checkpoint:
     """Return the checkpoint with the plan's cuts made; a pair is cut as the matrix that it is."""
     found = {layer.name: layer for layer in find_layers(checkpoint)[0]}
-    wanted = [each.name for each in plan.cuts if each.form != "whole"]
+    made = [each for each in plan.cuts if each.form != "whole"]
     return pruning.apply(
-        checkpoint, plan, {name: factors(checkpoint, found[name]) for name in wanted}
+        checkpoint, plan, {each.name: _factors(checkpoint, found[each.name], each) for each in made}
     )
 
 
@@ -81,6 +81,13 @@ def told(plan: PruningPlan, before: float, kept: str) -> dict[str, Any]:
         "selection_accuracy_before": before,
         "layers": [_plain(each) for each in plan.cuts],
     }
+
+
+def _factors(checkpoint: Checkpoint, layer: Layer, cut: LayerCut) -> Factors:
+    """Return as many of a layer's directions as a cut needs, a pair's through its small core."""
+    if layer.factored:
+        return Factors.of_pair(*_matrices(checkpoint, layer))
+    return Factors.of(double(layer.matrix(checkpoint)), cut.reach)
 
 
 def _plain(each: LayerCut) -> dict[str, Any]:

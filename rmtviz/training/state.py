@@ -39,9 +39,8 @@ def initial(recipe: Training, data: Dataset | None = None) -> Checkpoint:
     return recipe.about(Checkpoint.of(tensors), epoch=0)
 
 
-def begin(recipe: Training, data: Dataset) -> State:
+def begin(weights: Checkpoint, recipe: Training) -> State:
     """Return the state before the first step, all moments zero."""
-    weights = initial(recipe, data)
     return State(0, weights, nothing(weights, recipe))
 
 

@@ -1,7 +1,9 @@
 """A comparison behind the page: the contenders of the lab over several seeds, one at a time."""
 
+import itertools
 import json
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ class Standing(Shot):
 
     `contender` and `seed` are at work, `epoch` is how far; of the data, `train_samples` is how
     many could be trained on, `selection_samples` how many decide, `classes` how many there are.
+    `work` is counted (`work`), `pace` the seconds a unit of it took in the first epoch.
     """
 
     expected: int = 1
@@ -33,6 +36,8 @@ class Standing(Shot):
     train_samples: int = 0
     selection_samples: int = 0
     classes: int = 10
+    work: int = 0
+    pace: float | None = None
 
     @property
     def share(self) -> float:
@@ -49,10 +54,11 @@ class Contest(Job[Standing]):
         super().__init__(token, folder, Standing(expected=seeds * len(CONTENDERS)))
         self.recipe = recipe
         self.seeds = seeds
+        self._began, self._epoch_work = 0.0, 1
 
     @classmethod
     def restored(cls, token: str, folder: Path) -> "Contest | None":
-        """Return a comparison that another server process began: done, or interrupted.
+        """Return a comparison that another process began: done, stopped, or interrupted.
 
         One whose files are broken, or of a version that knew other options, is none.
         """
@@ -66,7 +72,7 @@ class Contest(Job[Standing]):
         except (OSError, ValueError, TypeError, KeyError, RmtvizError):
             return None
         whole = len(results) == contest.snapshot.expected
-        contest.tell(state="done" if whole else "interrupted", results=results)
+        contest.tell(state="done" if whole else contest.left, results=results)
         return contest
 
     def begin(self, own: Dataset | None = None) -> None:
@@ -97,7 +103,8 @@ class Contest(Job[Standing]):
         facts["classes"] = data.outputs
         words = {"recipe": self.recipe.record(), "seeds": self.seeds, "data": facts}
         self._keep(RECIPE, words)
-        self.tell(results=results, **facts)
+        self._epoch_work = epoch_work(self.recipe, data)
+        self.tell(results=results, work=work(self.recipe, self.seeds, data), **facts)
         for seed in range(self.seeds):
             done = {each.contender for each in results if each.seed == seed}
             left = {name: each for name, each in lab.CONTENDERS.items() if name not in done}
@@ -109,11 +116,50 @@ class Contest(Job[Standing]):
         self.tell(state="done", contender=None)
 
     def _epoch(self, contender: str, record: "EpochRecord") -> None:
+        now = time.monotonic()
+        if record.epoch == 1 and self.snapshot.pace is None:
+            self.tell(pace=(now - self._began) / self._epoch_work)
         self.tell(contender=contender, epoch=record.epoch)
         self.held()
+        self._began = time.monotonic()
 
     def _keep(self, name: str, value: Any) -> None:
         """Write a file so that, whenever the process dies, it is the old one or the new one."""
         part = self.folder / f"{name}.part"
         part.write_text(json.dumps(value), "utf-8")
         part.replace(self.folder / name)
+
+
+def work(recipe: "Training", seeds: int, data: Dataset) -> int:
+    """Return the multiply–accumulates of a whole comparison, as if no layer were ever cut.
+
+    Those of its epochs (`epoch_work`), of reading the selection images with each network of
+    which one is chosen, and the training and test images with the one that was.
+    """
+    from rmtviz.lab import CONTENDERS, Chosen
+
+    contenders = CONTENDERS.values()
+    selection, test = len(data.split("selection")), len(data.split("test"))
+    images = len(data.split("train").first(recipe.train_samples))
+    runs = {replace(recipe, **change) for each in contenders for change in each.changes(recipe)}
+    read = 0
+    for each in contenders:
+        finish = each.finish
+        made = finish.candidates(recipe) if isinstance(finish, Chosen) else 1
+        read += len(list(each.changes(recipe))) * made * selection + images + test
+    epochs = len(runs) * recipe.epochs * epoch_work(recipe, data)
+    return seeds * (epochs + read * _weights(recipe, data))
+
+
+def epoch_work(recipe: "Training", data: Dataset) -> int:
+    """Return the multiply–accumulates of one epoch: of its steps, and of what is read after it."""
+    from rmtviz.training import MEASURED
+
+    images = len(data.split("train").first(recipe.train_samples))
+    read = len(data.split("selection")) + min(images, MEASURED)
+    return (3 * images + read) * _weights(recipe, data)
+
+
+def _weights(recipe: "Training", data: Dataset) -> int:
+    sides = (data.pixels, *recipe.widths, data.outputs)
+    return sum(m * n for m, n in itertools.pairwise(sides))

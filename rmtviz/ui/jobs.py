@@ -91,6 +91,14 @@ class Registry:
         found = self._find(token)
         return found if isinstance(found, Contest) else None
 
+    @property
+    def pace(self) -> float | None:
+        """The seconds that a multiply–accumulate took in this server's latest comparison."""
+        with self._lock:
+            shots = [job.snapshot for job in self._jobs.values() if isinstance(job, Contest)]
+        known = [shot.pace for shot in shots if shot.pace is not None]
+        return known[-1] if known else None
+
     def _find(self, token: str | None) -> Job[Any] | None:
         if not token:
             return None

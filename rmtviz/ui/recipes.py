@@ -97,13 +97,14 @@ class Start:
     epochs: int = 10
     learning_rate: float = 1e-3
     batch_size: int = 128
+    rate: str = "cosine"
 
 
 ALONE = Start()
 """Where they stand for a run."""
 
-SIDE = Start("lab_", 2_000, 40, "256, 256", 20, 2e-3, 64)
-"""Where they stand for runs side by side: small, so that all of them take minutes."""
+SIDE = Start("lab_", 2_000, 40, "256, 256", 15, 2e-3, 64, "constant")
+"""Where they stand for runs side by side: small, so that all of them take a minute or two."""
 
 
 def network(start: Start, own: Dataset | None) -> dict[str, Any]:
@@ -136,6 +137,7 @@ def network(start: Start, own: Dataset | None) -> dict[str, Any]:
         "widths": widths,
         "epochs": epochs,
         "batch_size": start.batch_size,
+        "rate": start.rate,
     }
 
 
@@ -189,18 +191,20 @@ def recipe(settings: Mapping[str, Any]) -> "Training | None":
         return None
 
 
-def take(recipe: "Training") -> None:
+def take(recipe: "Training", start: Start = ALONE) -> None:
     """Set the controls to a recipe; for a callback, before they are drawn."""
-    state = st.session_state
-    for name in ("dataset", "epochs", "optimiser", "learning_rate", "weight_decay", "dropout"):
-        state[name] = getattr(recipe, name)
-    for name in ("patience", "seed"):
-        state[name] = getattr(recipe, name)
-    state["images"] = max(
+    state, key = st.session_state, start.key
+    for name in ("dataset", "epochs", "optimiser", "learning_rate"):
+        state[f"{key}{name}"] = getattr(recipe, name)
+    state[f"{key}images"] = max(
         (each for each in SAMPLES if each <= recipe.train_samples), default=SAMPLES[0]
     )
-    state["label_noise"] = round(100 * recipe.label_noise)
-    state["widths"] = ", ".join(map(str, recipe.widths))
+    state[f"{key}label_noise"] = round(100 * recipe.label_noise)
+    state[f"{key}widths"] = ", ".join(map(str, recipe.widths))
+    if start is not ALONE:
+        return
+    for name in ("weight_decay", "dropout", "patience", "seed"):
+        state[name] = getattr(recipe, name)
     for key, table, choice in (
         ("cuts", CUTS, recipe.schedule or Never()),
         ("stays", STAYS, recipe.rule),

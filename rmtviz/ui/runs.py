@@ -68,7 +68,7 @@ class Run(Job[Snapshot]):
 
     @classmethod
     def restored(cls, token: str, folder: Path) -> "Run | None":
-        """Return a run that another server process began: done, or interrupted.
+        """Return a run that another server process began: done, stopped, or interrupted.
 
         One whose files are broken, or of a version that knew other options, is none.
         """
@@ -84,7 +84,7 @@ class Run(Job[Snapshot]):
         about, epoch = run.about, rows[-1]["epoch"] if rows else 0
         done = epoch == recipe.epochs or "test_accuracy" in about
         run.tell(
-            state="done" if done else "interrupted",
+            state="done" if done else run.left,
             epoch=epoch,
             rows=tuple(rows),
             selection_samples=about.get("selection_samples", 0),

@@ -53,6 +53,25 @@ def test_eigenvalues_are_those_of_the_lower_triangle(
 
 
 @settings(deadline=None)
+@given(sides, seeds, st.data(), st.booleans())
+def test_the_leading_vectors_are_those_of_the_largest_values(
+    p: int, seed: int, data: st.DataObject, without: bool
+) -> None:
+    count = data.draw(st.integers(1, p))
+    rng = np.random.default_rng(seed)
+    whole = rng.normal(size=(p, p + 3))
+    whole = whole @ whole.T
+    lower = np.tril(whole) + np.triu(rng.normal(size=(p, p)), 1)  # rubbish above
+    with pytest.MonkeyPatch.context() as patch:
+        if without:
+            patch.setattr(blas, "_routine", lambda name: None)
+        found = blas.leading(lower, count)
+    values = np.linalg.eigvalsh(whole)[::-1][:count]
+    assert found.T @ found == pytest.approx(np.eye(count), abs=1e-10)
+    assert whole @ found == pytest.approx(found * values, abs=1e-10 * values[0])
+
+
+@settings(deadline=None)
 @given(sides, sides, seeds, st.sampled_from([np.float32, np.float64]), st.booleans())
 def test_both_routes_agree_with_gesdd(m: int, n: int, seed: int, dtype: type, two: bool) -> None:
     w = np.random.default_rng(seed).normal(size=(m, n)).astype(dtype)
