@@ -33,9 +33,8 @@ fuzz: .venv/.dev ## read mutated files of every format (ARGS="--count 10000 --se
 bench: .venv-bench/.bench ## run the benchmarks, in an environment of their own
 	@for file in $(filter-out benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "$$file"; .venv-bench/bin/python "$$file" || exit 1; done
 
-paper: .venv/.app ## reproduce the paper's tables (an hour on two cores) and write docs/paper.md
-	for name in example_4_1 cut_once relu_logits published fashion label_noise "label_noise --noise 0 --seeds 1"; do \
-		set -- $$name; script=$$1; shift; .venv/bin/python benchmarks/paper/$$script.py "$$@" || exit 1; done
+paper: .venv/.app ## reproduce the paper's tables, two at a time, and write docs/paper.md
+	sed 's/#.*//' benchmarks/paper/all.txt | xargs -I{} -P 2 sh -c '.venv/bin/python benchmarks/paper/{} || exit 255'
 	.venv/bin/python scripts/paper_page.py
 
 study: .venv/.app ## find where cuts help and where they don't (eight minutes) and write docs/study.md

@@ -17,6 +17,15 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "paper" / "results"
 PAGE, WORDS = ROOT / "docs" / "paper.md", ROOT / "docs" / "paper.toml"
 
+LAYERS = {"0": "first layer", "2": "second layer"}
+CUT = {
+    "edge": "cut at the edge",
+    "threshold": "cut at the optimal threshold",
+    "shrunk": "shrunk",
+    "rank 10": "cut to rank 10",
+    "rank 30": "cut to rank 30",
+}
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -54,13 +63,78 @@ def ranks(rows: Rows) -> Iterator[str]:
     yield "| | ours | the paper's notebook |\n|---|---|---|"
     yield f"| test accuracy after {end['epoch']} epochs | {end['test_accuracy']:.2%} | 98.29 % |"
     yield f"| predicted rank of the first layer | {found['predicted_rank']} | 56 |"
-    yield f"| distance of its bulk to the law | {found['distance']:.4f} | 0.0102 |"
+    yield f"| distance to the law, middle half | {found['distance_middle']:.4f} | 0.0102 |"
+    yield f"| distance to the law, whole bulk | {found['distance']:.4f} | – |"
+    yield f"| distance of the last layer, middle half | {found['last_distance_middle']:.2f} | 0.7 |"
     yield f"| σ √784 of the bulk (at the start) | {found['sigma']:.3f} (0.577) | – |"
     yield f"| share of ‖W‖² above the edge | {found['energy_above']:.0%} | – |\n"
-    cuts = [row for row in rows if "rank" in row]
+    yield "Before training the middle halves lie from the law: " + "; ".join(
+        "{} × {} {:.4f}".format(*row["untrained"], row["distance"])
+        for row in rows
+        if "untrained" in row
+    )
+    yield ""
+    cuts = [row for row in rows if row.get("way") == "plain"]
     yield "| rank kept | " + " | ".join(str(row["rank"]) for row in cuts) + " |"
     yield "|---" * (len(cuts) + 1) + "|"
     yield "| test % | " + " | ".join(f"{100 * row['test_accuracy']:.2f}" for row in cuts) + " |"
+
+
+def ways(rows: Rows) -> Iterator[str]:
+    """Yield the same layer cut in other ways: in other directions, entry by entry, shrunk."""
+    found = [row for row in rows if "way" in row]
+    score = {(row["way"], row["rank"]): 100 * row["test_accuracy"] for row in found}
+    few = sorted({row["rank"] for row in found if row["way"] == "whitened"})
+    yield "| directions | " + " | ".join(f"rank {rank}" for rank in few) + " |"
+    yield "|---" * (len(few) + 1) + "|"
+    for way in dict.fromkeys(row["way"] for row in found):
+        yield f"| {way} | " + " | ".join(f"{score[way, rank]:.2f}" for rank in few) + " |"
+    yield ""
+    others = {
+        f"the largest {row['entries']:.0%} of entries"
+        if "entries" in row
+        else f"shrunk, {row['shrunk']} norm": row["test_accuracy"]
+        for row in rows
+        if "entries" in row or "shrunk" in row
+    }
+    yield "| " + " | ".join(others) + " |"
+    yield "|---" * len(others) + "|"
+    yield "| " + " | ".join(f"{100 * accuracy:.2f}" for accuracy in others.values()) + " |"
+
+
+def memorised(rows: Rows) -> Iterator[str]:
+    """Yield what stands above the edge with right labels and wrong ones, and what cutting does."""
+    settings: dict[tuple[str, float], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        settings.setdefault((row["dataset"], row["noise"]), []).append(row)
+    yield "| | " + " | ".join(f"{data}, {noise:.0%} re-drawn" for data, noise in settings) + " |"
+    yield "|---" * (len(settings) + 1) + "|"
+
+    def line(title: str, form: str, value: Callable[[Mapping[str, Any]], float | None]) -> str:
+        cells = []
+        for found in settings.values():
+            known = [x for x in map(value, found) if x is not None]
+            low, high = format(min(known), form), format(max(known), form)
+            cells.append(low if low == high else f"{low} to {high}")
+        return f"| {title} | " + " | ".join(cells) + " |"
+
+    yield line("labels learned, %", ".1f", lambda row: 100 * row["train_accuracy"])
+    for layer, title in LAYERS.items():
+        yield line(f"above the edge, {title}", "d", lambda row, at=layer: row["spikes"][at])
+        yield line(f"distance, {title}", ".3f", lambda row, at=layer: row["distance"][at])
+    yield line("test % at the end", ".1f", lambda row: 100 * row["test_accuracy"])
+    yield line(
+        "points gained at the best epoch",
+        "+.1f",
+        lambda row: 100 * (row["best_test_accuracy"] - row["test_accuracy"]),
+    )
+    for cut in rows[0]["cut"]:
+        for layer, title in {**LAYERS, "both": "both layers"}.items():
+            yield line(
+                f"points gained, {title} {CUT[cut]}",
+                "+.1f",
+                lambda row, cut=cut, at=layer: 100 * (row["cut"][cut][at] - row["test_accuracy"]),
+            )
 
 
 def cuts(rows: Rows) -> Iterator[str]:
@@ -166,6 +240,8 @@ def fashion(rows: Rows) -> Iterator[str]:
 
 TABLES: Mapping[str, Callable[[Rows], Iterator[str]]] = {
     "ranks": ranks,
+    "ways": ways,
+    "memorised": memorised,
     "cuts": cuts,
     "contenders": contenders,
     "shares": shares,

@@ -2,9 +2,10 @@
 
 784-1000-500-10, SGD (momentum 0.9, first rate 0.05, batch 128), 8 epochs, linear logits. On
 55,000 images, at a rate that falls to zero: no cut, and one cut after epoch 1, 2 or 3 that keeps
-nothing below the edge. On 30,000 at a constant rate also one that keeps 45 % of it, and a cut of
-random weights before the first step, which the paper's notebook makes. The layers' ranks, the
-accuracy on the 10,000 test images, and the share of the time that went into spectra.
+nothing below the edge. On 30,000 at a constant rate also one that keeps 45 % of it, a cut of
+random weights before the first step, which the paper's notebook makes, and one of the finished
+network, after which nothing is trained. The layers' ranks, the accuracy on the 10,000 test
+images, and the share of the time that went into spectra.
 """
 
 import itertools
@@ -30,6 +31,7 @@ EARLIER = {
 MORE = {
     "after 3, 45 % kept": (Once(epoch=3), 0.45),
     "before training, 45 % kept": (Once(epoch=0), 0.45),
+    "after training, none kept": (Once(epoch=8), 0.0),
 }
 SETTINGS = ((55_000, "cosine", ALL | EARLIER), (30_000, "constant", ALL | MORE))
 SEEDS = (0, 1, 2)
