@@ -78,8 +78,7 @@ class LayerAnalysis:
     @property
     def rank(self) -> int:
         """The rank as stored: at most p, and at most a factored layer's inner side."""
-        m, n = self.layer.shape
-        return min(m, n, self.parameters // (m + n)) if self.layer.factored else min(m, n)
+        return self.layer.rank(self.parameters)
 
     @property
     def sigma(self) -> float | None:

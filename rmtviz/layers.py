@@ -115,6 +115,11 @@ class Layer:
         total = sum(checkpoint.tensors[name].size for name in self.tensors)
         return total // self.part[1] if self.part else total
 
+    def rank(self, parameters: int) -> int:
+        """The rank in so many weights: at most p, and at most a factored layer's inner side."""
+        m, n = self.shape
+        return min(m, n, parameters // (m + n)) if self.factored else min(m, n)
+
     def holding(self, tensor: Tensor, matrix: NDArray[Any]) -> Tensor:
         """Return this layer's one tensor with another matrix in the place of the layer's."""
         array = matrix.astype(tensor.written)

@@ -99,12 +99,10 @@ def apply(
     It has to where the plan was made by data: see `whitening.factors`.
 
     Raises:
-        PlanRefused: the plan was made for another checkpoint, names a layer that is not
-            there, needs a tensor name that is taken, or factors that only data give.
+        PlanRefused: what `planned` refuses, or the plan needs a tensor name that is taken, or
+            factors that only data give.
     """
-    if plan.digest != checkpoint.digest:
-        raise PlanRefused("plan_other", plan=plan.digest[:12], checkpoint=checkpoint.digest[:12])
-    found = {layer.name: layer for layer in layers.find(checkpoint)[0]}
+    found = planned(checkpoint, plan)
     tensors = dict(checkpoint.tensors)
     factored = set(layers.factored_pairs(checkpoint))
     kinds = dict(layers.told_kinds(checkpoint))
@@ -112,9 +110,7 @@ def apply(
     for cut in plan.cuts:
         if cut.form == "whole":
             continue
-        layer = found.get(cut.name)
-        if layer is None or (cut.form == "factored" and not layer.pairs):
-            raise PlanRefused("plan_layer", name=cut.name)
+        layer = found[cut.name]
         parts = _parts(checkpoint, plan, layer, known or {})
         for each in (layer, *layer.tied()):
             old = {name: tensors.pop(name) for name in each.tensors}
@@ -141,6 +137,26 @@ def apply(
     if factored or "factored" in checkpoint.about:
         pruned = pruned.with_about(factored=sorted(factored, key=layers.natural))
     return pruned.with_about(kinds=kinds) if kinds or "kinds" in checkpoint.about else pruned
+
+
+def planned(checkpoint: Checkpoint, plan: PruningPlan) -> Mapping[str, Layer]:
+    """Return the layers of a checkpoint by name, if a plan is one for them.
+
+    Raises:
+        PlanRefused: the plan was made for another checkpoint, names a layer that is not there
+            or can't be cut so, or keeps directions that it does not have.
+    """
+    if plan.digest != checkpoint.digest:
+        raise PlanRefused("plan_other", plan=plan.digest[:12], checkpoint=checkpoint.digest[:12])
+    found = {layer.name: layer for layer in layers.find(checkpoint)[0]}
+    for cut in plan.cuts:
+        layer = found.get(cut.name)
+        if layer is None or (cut.form == "factored" and not layer.pairs):
+            raise PlanRefused("plan_layer", name=cut.name)
+        rank = layer.rank(layer.parameters(checkpoint))
+        if cut.form != "whole" and cut.reach > rank:
+            raise PlanRefused("plan_rank", name=cut.name, reach=cut.reach, rank=rank)
+    return found
 
 
 def at_rank(checkpoint: Checkpoint, layer: Layer, known: Factors, rank: int) -> Checkpoint:

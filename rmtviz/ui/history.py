@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from rmtviz import pruning
+from rmtviz.checkpoint import Checkpoint
 from rmtviz.cuts import PruningPlan
 from rmtviz.errors import PlanRefused
 from rmtviz.rules import Off
@@ -94,7 +95,7 @@ def draw(key: str) -> None:
             disabled=not mine,
         )
         with st.popover(say("studio.import"), icon=":material/upload_file:"):
-            _upload(digest)
+            _upload(run.model.checkpoint)
     if problem := st.session_state.pop("history_problem", None):
         widgets.refusal(problem)
 
@@ -121,19 +122,18 @@ def exported(
     )
 
 
-def imported(text: str, digest: str) -> list[PruningPlan]:
+def imported(text: str, checkpoint: Checkpoint) -> list[PruningPlan]:
     """Return the plans of an export.
 
     Raises:
-        PlanRefused: it holds something else, or plans of another network.
+        PlanRefused: it holds something else, or a plan that does not fit the network.
     """
     try:
         found = [PruningPlan.from_json(json.dumps(each["plan"])) for each in json.loads(text)]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise PlanRefused("plan_unreadable") from None
     for plan in found:
-        if plan.digest != digest:
-            raise PlanRefused("plan_other", plan=plan.digest[:12], checkpoint=digest[:12])
+        pruning.planned(checkpoint, plan)
     return found[:MOST]
 
 
@@ -155,7 +155,7 @@ def _acts(digest: str, name: str, plan: PruningPlan) -> None:
         )
 
 
-def _upload(digest: str) -> None:
+def _upload(checkpoint: Checkpoint) -> None:
     st.markdown(say("studio.import_help"))
     turn = st.session_state.setdefault("history_turn", 0)
     file = st.file_uploader(
@@ -169,7 +169,7 @@ def _upload(digest: str) -> None:
         return
     st.session_state["history_turn"] = turn + 1
     try:
-        for plan in imported(file.getvalue().decode("utf-8", "replace"), digest):
+        for plan in imported(file.getvalue().decode("utf-8", "replace"), checkpoint):
             note(plan)
     except PlanRefused as problem:
         st.session_state["history_problem"] = problem

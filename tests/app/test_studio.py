@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from rmtviz.evaluation import Latency
 from rmtviz.finetuning import tune
 from rmtviz.fits import BEMA
 from rmtviz.rules import NoiseEdge
-from rmtviz.ui import budgeting, running, sensing, session, trading, unlabelled
+from rmtviz.ui import budgeting, running, sensing, session, trading, unlabelled, widgets
 from rmtviz.ui.library import sample
 from rmtviz.words import say
 from rmtviz.workpiece import Outcome
@@ -381,6 +381,15 @@ def test_a_history_of_another_network_is_refused(studio):
     text = json.dumps([{"plan": json.loads(plan.to_json())}])
     uploaded(studio, "plans.json", text.encode())
     assert plan.digest[:12] in studio.errors[0][0]
+
+
+def test_a_history_with_a_layer_that_is_not_there_is_refused_before_it_is_kept(studio):
+    (plan,) = history_of(studio).values()
+    (first, *others) = plan.cuts
+    text = json.dumps([{"plan": asdict(replace(plan, cuts=(replace(first, name="x"), *others)))}])
+    uploaded(studio, "plans.json", text.encode())
+    assert studio.errors[0][0] == widgets.plain(say("error.plan_layer.what", name="x"))
+    assert list(history_of(studio).values()) == [plan]
 
 
 def test_two_plans_are_compared_on_test_samples_on_a_press(studio):

@@ -256,6 +256,17 @@ def test_a_plan_refuses_layers_that_the_record_no_longer_names() -> None:
         pruning.apply(pair.with_about(factored=[]), plan)
 
 
+def test_a_plan_refuses_directions_that_a_layer_does_not_have() -> None:
+    pair = cut(one(np.random.default_rng(0).normal(size=(30, 30))), 4)
+    plan = pruning.plan(analyze(pair), FixedRank(2))
+    (made,) = plan.cuts
+    for wrong in ({"kept": (0, 4)}, {"rank_after": 5}):
+        with refused(PlanRefused, "plan_rank"):
+            pruning.apply(
+                pair, dataclasses.replace(plan, cuts=(dataclasses.replace(made, **wrong),))
+            )
+
+
 @few
 @given(plans())
 def test_the_original_is_never_changed(made: tuple[Checkpoint, Analysis, PruningPlan]) -> None:
