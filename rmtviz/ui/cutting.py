@@ -1,5 +1,7 @@
 """The parts of the Prune page: figures, table, slider, curve, trial, test, downloads."""
 
+from typing import Literal
+
 import streamlit as st
 
 from rmtviz import figures, formats, peft, pruning, report, verdict
@@ -75,7 +77,7 @@ def numbers(
 ) -> None:
     """Draw the figures side by side: accuracy, parameters, bytes, multiply–accumulates.
 
-    A change of accuracy that may be none is grey.
+    A change of accuracy that may be none is grey, and so is what has not changed.
     """
     with st.container(horizontal=True, key="numbers"):
         if read and paired:
@@ -105,7 +107,7 @@ def numbers(
                 say(f"prune.{key}"),
                 say(f"prune.{key}_value", value=new / unit),
                 say("prune.share", share=new / old - 1),
-                delta_color="inverse",
+                delta_color=_less(new - old),
                 delta_description=say("prune.against"),
                 border=True,
             )
@@ -119,7 +121,7 @@ def _losses(whole: Evaluation, cut: Evaluation) -> None:
         say("prune.loss", samples=cut.samples, unit=say(f"unit.{cut.unit}")),
         say("prune.loss_value", loss=cut.loss),
         say("prune.loss_change", change=cut.loss - whole.loss),
-        delta_color="inverse",
+        delta_color=_less(cut.loss - whole.loss),
         delta_description=say("prune.against"),
         border=True,
         help=say("prune.loss_help"),
@@ -128,11 +130,16 @@ def _losses(whole: Evaluation, cut: Evaluation) -> None:
         say("prune.perplexity"),
         f"{cut.perplexity:.2f}",
         say("prune.perplexity_change", change=cut.perplexity - whole.perplexity),
-        delta_color="inverse",
+        delta_color=_less(cut.perplexity - whole.perplexity),
         delta_description=say("prune.against"),
         border=True,
         help=say("prune.perplexity_help"),
     )
+
+
+def _less(change: float) -> Literal["inverse", "off"]:
+    """Return the colours of a change where less is better: none where nothing changed."""
+    return "inverse" if change else "off"
 
 
 def table(analysis: Analysis, plan: PruningPlan) -> None:

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from streamlit.proto.Metric_pb2 import Metric
 
 from rmtviz import evaluation, formats, networks, pruning
 from rmtviz.fits import BEMA
@@ -51,6 +52,13 @@ def test_the_figures_are_those_of_the_cut(prune, rule):
     assert f"{read.accuracy:.2%} of 5,000" in prune.at.subheader[0].value
     ranks = {cut.name: f"{cut.rank_before} → {cut.rank_after}" for cut in plan.cuts}
     assert {name: rank for name, (rank, _) in cuts(prune).items()} == ranks
+
+
+def test_what_is_neither_better_nor_worse_is_grey(visit):
+    shown = {each.label: each.proto for each in visit("prune", rule="off").at.metric}
+    assert {each.color for each in shown.values()} == {Metric.GRAY}
+    cut = {each.label: each.proto for each in visit("prune").at.metric}
+    assert cut[PARAMETERS].color == Metric.GREEN
 
 
 def test_another_rule_changes_every_figure(prune):
