@@ -45,7 +45,7 @@ def choose(key: str) -> tuple[dict[str, Any], Dataset | None]:
         args=(field,),
     )
     if missing:
-        words = say("train.own_missing", key=missing, name=titles[name])
+        words = say("train.own_missing", key=missing, name=widgets.plain(titles[name]))
         st.warning(words, icon=":material/history:")
     if not links.bare():
         _open(field)

@@ -79,6 +79,8 @@ def note(model: Model) -> str:
     names = _projections(model)
     parts = [item.layer for item in model.spectra.layers if item.layer.tensors[0] in names]
     sides = [min(each.shape) for each in parts if each.part]
+    if not sides:
+        return ""
     key = "heads.note_small" if min(sides) < SMALLEST else "heads.note"
     return say(key, matrices=len(sides), side=min(sides), least=SMALLEST)
 
