@@ -1,11 +1,11 @@
 """Runs side by side: the contenders of the lab over several seeds, in one honest table."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
-from rmtviz.datasets import Dataset
+from rmtviz.datasets import OFFERED, Dataset
 from rmtviz.ui import data, jobs, links, live, widgets
 from rmtviz.ui.contests import Contest, Standing, work
 from rmtviz.words import say
@@ -37,7 +37,7 @@ def seeds() -> int:
 
 
 def start(recipe: "Training | None", count: int, own: Dataset | None) -> None:
-    """Draw the button that starts a comparison."""
+    """Draw the button that starts a comparison, and how long it takes on data that are here."""
     contest = current()
     busy = contest is not None and not contest.snapshot.over
     pressed = st.button(
@@ -48,11 +48,20 @@ def start(recipe: "Training | None", count: int, own: Dataset | None) -> None:
         disabled=recipe is None or busy,
     )
     if recipe is not None and not busy:
-        pace = jobs.registry().pace
-        st.caption(_long(pace, work(recipe, count, recipe.data(own)) if pace else 0))
+        pace = jobs.registry().pace if own or recipe.dataset in OFFERED else None
+        st.caption(_long(pace, _counted(recipe, count, own) if pace else 0))
     if pressed and recipe is not None:
         st.session_state["lab"] = jobs.registry().compare(recipe, count, own).token
         st.rerun()
+
+
+def _counted(recipe: "Training", count: int, own: Dataset | None) -> int:
+    """Return the work of a comparison; the latest is remembered, since data are divided for it."""
+    known: tuple[Any, int] | None = st.session_state.get("counted")
+    if known is None or known[0] != (recipe, count):
+        known = (recipe, count), work(recipe, count, recipe.data(own))
+        st.session_state["counted"] = known
+    return known[1]
 
 
 def _long(pace: float | None, counted: int) -> str:

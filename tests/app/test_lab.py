@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 from rmtviz import lab, training
+from rmtviz.datasets import fashion
+from rmtviz.errors import DataRefused
 from rmtviz.schedules import Once
 from rmtviz.ui import contests, findings, jobs, live, recipes
 from rmtviz.ui.jobs import Registry
+
 from rmtviz.ui.recipes import CUTS, PRESETS
 from rmtviz.words import catalogue, say
 
@@ -328,6 +331,18 @@ def test_how_long_it_takes_is_said_once_an_epoch_was_measured(visit):
     assert 2 * counted == contests.work(recipe, 4, data)
     assert counted > 2 * recipe.epochs * contests.epoch_work(recipe, data)  # one run a seed
     assert say("train.long_unknown") not in visitor.words
+
+
+def test_no_data_are_downloaded_to_say_how_long_it_takes(visit, monkeypatch):
+    def refuses():
+        raise DataRefused("data_download", dataset="Fashion-MNIST", why="")
+
+    monkeypatch.setattr(fashion, "_load", refuses)
+    monkeypatch.setattr(Registry, "pace", 1e-9)
+    visitor = visit("train", **SIDE | {"lab_dataset": "fashion-mnist"})
+    assert visitor.at.get_by_key("lab_dataset").value == "fashion-mnist"
+    assert say("train.long_unknown") in visitor.words
+    assert not visitor.errors
 
 
 @pytest.mark.parametrize("place", range(findings.MOST))
