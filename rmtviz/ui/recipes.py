@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from rmtviz import datasets, knobs
 from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption
 from rmtviz.rules import RULES, BulkShare
-from rmtviz.schedules import SCHEDULES, Every, Once
+from rmtviz.schedules import SCHEDULES
 from rmtviz.ui import data, links, widgets
 from rmtviz.words import say
 
@@ -41,49 +42,6 @@ CUTS: Mapping[str, type] = {"never": Never, **SCHEDULES}
 
 STAYS: Mapping[str, type] = {"bulk-share": BulkShare, **RULES}
 """What stays in a cut, by name; first the one that is a recipe's own."""
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "once": {
-        "widths": (1000, 500),
-        "epochs": 8,
-        "train_samples": 30_000,
-        "optimiser": "sgd",
-        "learning_rate": 0.05,
-        "schedule": Once(epoch=3),
-    },
-    "paper": {
-        "widths": (1000, 500),
-        "epochs": 12,
-        "train_samples": 30_000,
-        "optimiser": "sgd",
-        "learning_rate": 0.05,
-        "schedule": Every(gate="distance", moments="restart"),
-        "rule": BulkShare(share=0.45),
-    },
-    "wrong": {
-        "widths": (256, 256),
-        "epochs": 20,
-        "train_samples": 3_000,
-        "label_noise": 0.4,
-        "schedule": Once(epoch=15),
-        "rule": BulkShare(times=4.0),
-    },
-}
-"""Settings worth a look, as they differ from the default: by name, its words at `train.preset`."""
-
-
-def presets() -> None:
-    """Draw a button for each preset."""
-    st.caption(say("train.presets"))
-    with st.container(horizontal=True, gap="small"):
-        for name, changes in PRESETS.items():
-            st.button(
-                say(f"train.preset.{name}"),
-                help=say(f"train.preset.{name}_help"),
-                on_click=_preset,
-                args=(changes,),
-                key=f"preset_{name}",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +78,7 @@ def network(start: Start, own: Dataset | None) -> dict[str, Any]:
         help=say("train.label_noise_help"),
     )
     if noise:
-        classes = CLASSES if own is None else len({*own.train_labels, *own.test_labels})
+        classes = CLASSES if own is None else np.union1d(own.train_labels, own.test_labels).size
         share = noise / 100 * (1 - 1 / classes)
         st.caption(say("train.label_noise_wrong", share=share, classes=classes))
     widths = links.value(
@@ -255,12 +213,6 @@ def _samples(start: Start, own: Dataset | None) -> int:
         help=say("train.samples_help"),
     )
     return found
-
-
-def _preset(changes: Mapping[str, Any]) -> None:
-    from rmtviz.training import Training
-
-    take(Training(**changes))
 
 
 def _slider(key: str, default: int, low: int, high: int, label: str, **more: Any) -> int:

@@ -12,8 +12,8 @@ from rmtviz.errors import DataRefused
 from rmtviz.schedules import Once
 from rmtviz.ui import contests, findings, jobs, live, recipes
 from rmtviz.ui.jobs import Registry
-
-from rmtviz.ui.recipes import CUTS, PRESETS
+from rmtviz.ui.presets import PRESETS
+from rmtviz.ui.recipes import CUTS
 from rmtviz.words import catalogue, say
 
 SETTINGS = {"dataset": "digits", "images": "500", "widths": "48, 32", "epochs": "4"}

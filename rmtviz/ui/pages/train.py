@@ -3,7 +3,7 @@
 import streamlit as st
 
 from rmtviz.site import home
-from rmtviz.ui import contesting, feeding, findings, jobs, kept, links, live, recipes
+from rmtviz.ui import contesting, feeding, findings, jobs, kept, links, live, presets, recipes
 from rmtviz.words import say
 
 SHOWN = ("one", "side", "kept")
@@ -37,7 +37,7 @@ start = recipes.ALONE if show == "one" else recipes.SIDE
 left, right = st.columns([2, 5], gap="large")
 with left:
     if show == "one" and not links.bare():
-        recipes.presets()
+        presets.draw()
     if show == "side" and not links.bare():
         findings.draw()
     fed, own = feeding.choose(start.key)
