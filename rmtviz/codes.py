@@ -3,14 +3,13 @@
 A code q stands for s (q − z); scale s and zero point z are one for all, one for each place along
 an axis, or one for each block along it. Three ways lead from codes to a layer: DequantizeLinear,
 which makes numbers of them; the same behind QuantizeLinear, which rounds numbers to codes, as
-training that knows of the rounding leaves it; and operators that take codes as they are. A weight
-that is to change becomes plain numbers in the graph, see `plain`; the others stay as they are.
+training that knows of the rounding leaves it; and operators that take codes as they are.
 """
 
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,60 +113,8 @@ def find(model: Any) -> tuple[tuple[Coded, ...], tuple[str, ...]]:
     return tuple(named.values()), tuple(name for name in unknown if name not in known)
 
 
-def plain(model: Any, chosen: Iterable[Coded], *, hollow: bool = False) -> None:
-    """Hold weights as plain numbers in place of codes, under their names; `hollow` without them.
-
-    What made numbers of the codes goes, with all that nothing uses any more. Operators that took
-    codes become ordinary ones, between what makes numbers of their other codes and what rounds
-    their output, where there is any.
-    """
-    flow = Flow.of(model)
-    nodes = [[node] for node in flow.nodes]
-    renamed: dict[str, str] = {}
-    arrays: dict[str, NDArray[Any]] = {}
-    loose: list[str] = []
-    made: list[tuple[Coded, Any]] = []
-    for coded in chosen:
-        for value in coded.values:
-            at = flow.makers[value]
-            renamed[value] = coded.name
-            loose += [value, *flow.nodes[at].input]
-            nodes[at] = []
-        for output in coded.operators:
-            at = flow.makers[output]
-            weight = f"{output}.weight"
-            renamed[weight] = coded.name
-            loose += flow.nodes[at].input
-            dynamic = _dynamic(flow, flow.nodes[at])
-            if dynamic:
-                nodes[at], nodes[dynamic.cast] = [], []
-                last = flow.nodes[dynamic.last]
-                loose += last.input
-                nodes[dynamic.last] = [
-                    _ordinary(flow.nodes[at], [dynamic.given, weight], last.output[0])
-                ]
-            else:
-                bias = _bias(flow, flow.nodes[at])
-                arrays |= {f"{output}.bias": bias} if bias is not None else {}
-                nodes[at] = list(_between(flow, flow.nodes[at], weight))
-        made.append((coded, None if hollow else coded.numbers()))
-    kept = [node for group in nodes for node in group]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    protos.sweep(model, loose)
-    protos.reroute(model.graph, renamed)
-    protos.drop(model.graph, renamed)
-    for coded, numbers in made:
-        if numbers is not None:
-            arrays[coded.name] = numbers
-        else:
-            code = protos.code(coded.grid.scale.dtype)
-            model.graph.initializer.add(name=coded.name, dims=coded.proto.dims, data_type=code)
-    protos.hold(model, arrays)
-
-
 @dataclass(frozen=True, slots=True)
-class _Dynamic:
+class Dynamic:
     """A product of codes that are made of numbers as it runs.
 
     The names of these numbers and of the weight's scale; the places of the two nodes that make
@@ -180,7 +127,7 @@ class _Dynamic:
     last: int
 
 
-def _dynamic(flow: Flow, node: Any) -> _Dynamic | None:
+def dynamic(flow: Flow, node: Any) -> Dynamic | None:
     """Return how x and W are multiplied in (q(x) q(W)) · (s(x) s(W)); None: not in this way."""
     source = flow.maker(node.input[0])
     cast = flow.user(node.output[0], "Cast")
@@ -194,39 +141,8 @@ def _dynamic(flow: Flow, node: Any) -> _Dynamic | None:
         others = [name for name in product.input if name != source.output[1]]
         at, end = (flow.makers.get(each.output[0]) for each in (cast, last))
         if len(others) == 1 and others[0] in flow.held and at is not None and end is not None:
-            return _Dynamic(source.input[0], others[0], at, end)
+            return Dynamic(source.input[0], others[0], at, end)
     return None
-
-
-def _between(flow: Flow, node: Any, weight: str) -> Iterator[Any]:
-    """Yield an operator on numbers in place of one on codes, and what is before and after it."""
-    make, output = protos.library().helper.make_node, node.output[0]
-    given, made = f"{output}.given", f"{output}.made"
-    bias = [f"{output}.bias"] if _bias(flow, node) is not None else []
-    yield make("DequantizeLinear", node.input[:3], [given])
-    yield _ordinary(node, [given, weight, *bias], made)
-    yield make("QuantizeLinear", [made, *node.input[6:8]], [output])
-
-
-def _ordinary(node: Any, inputs: Iterable[str], output: str) -> Any:
-    """Return the operator on numbers that stands for one on codes."""
-    made = type(node)()
-    made.CopyFrom(node)
-    made.op_type = "Conv" if "Conv" in node.op_type else "MatMul"
-    del made.input[:], made.output[:]
-    made.input.extend(inputs)
-    made.output.append(output)
-    return made
-
-
-def _bias(flow: Flow, node: Any) -> NDArray[Any] | None:
-    """Return the bias of a QLinearConv as numbers: its scale is that of x times that of W."""
-    if len(node.input) < 9 or not node.input[8]:
-        return None
-    codes, given, weight = (protos.array(flow.held[node.input[at]]) for at in (8, 1, 4))
-    unit = given.astype(np.float64).reshape(-1) * weight.astype(np.float64).reshape(-1)
-    made: NDArray[Any] = (codes * unit).astype(weight.dtype)
-    return made
 
 
 def _coded(flow: Flow, node: Any, value: str) -> Coded | None:
@@ -284,8 +200,8 @@ def _grid(flow: Flow, node: Any) -> Grid | None:
         names = [*node.input[1:3]]
         axis, block = (protos.attribute(node, *it) for it in (("axis", 1), ("block_size", 0)))
     elif op.endswith("Integer"):
-        dynamic = _dynamic(flow, node)
-        names = [dynamic.scale if dynamic else "", *node.input[3:4]]
+        product = dynamic(flow, node)
+        names = [product.scale if product else "", *node.input[3:4]]
     else:
         names = [*node.input[4:6]]
     if not names or not flow.held.keys() >= {names[0], *filter(None, names)}:

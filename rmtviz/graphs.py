@@ -3,7 +3,8 @@
 A checkpoint that was read from an ONNX file keeps the file's bytes (`Checkpoint.graph`), for
 the graph says what the weights alone do not: which tensor multiplies and from which side, how
 many groups a convolution has, how large its output is. Weights that it holds as codes are what
-`codes` makes of them. Needs the extra `onnx`. Nothing here runs a graph.
+`codes` makes of them; those that are cut are written by `uncoded`. Needs the extra `onnx`.
+Nothing here runs a graph.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rmtviz import codes, layers, protos
+from rmtviz import codes, layers, protos, uncoded
 from rmtviz.checkpoint import FLOATS, Checkpoint, double
 from rmtviz.errors import CannotRun
 from rmtviz.kinds import KINDS
@@ -76,7 +77,7 @@ def write(checkpoint: Checkpoint) -> bytes:
     pairs = layers.factored_pairs(checkpoint)
     coded, _ = codes.find(model)
     same = {each.name for each in coded if _same(checkpoint, each)}
-    codes.plain(model, [each for each in coded if each.name not in same])
+    uncoded.plain(model, [each for each in coded if each.name not in same])
     for name, proto in list(protos.tensors(model)):
         label = next((x for x in (name, name.removesuffix(".weight")) if x in pairs), None)
         moved = f"{name.removesuffix('.bias')}.1.bias"
@@ -171,7 +172,7 @@ def _without_codes(model: Any) -> Any:
         return model
     other = type(model)()
     other.CopyFrom(model)
-    codes.plain(other, found, hollow=True)
+    uncoded.plain(other, found, hollow=True)
     return other
 
 

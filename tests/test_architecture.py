@@ -19,7 +19,7 @@ LAYERS = (
     "version words errors extras knobs tokens site markup parallel",
     "marchenko_pastur checkpoint entries sparse",
     "tracy_widom blas spectrum spiked screenot factors heads kinds pairs peft chains layers "
-    "attention operators protos grids codes graphs formats folders",
+    "attention operators protos grids codes uncoded graphs formats folders",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
