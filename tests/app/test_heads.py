@@ -188,3 +188,15 @@ def test_a_number_that_does_not_fit_is_refused_and_nothing_is_split(visit, own):
     assert len(names(visitor)) == 4
     assert not visitor.choose("model_choice", "clean").errors
     assert not {heads.KEY, heads.COUNT} & set(visitor.at.query_params)
+
+
+def test_projections_that_are_not_finite_are_passed_over(visit, packed):
+    rng = np.random.default_rng(0)
+    arrays = {f"h.0.attn.{x}_proj.weight": rng.normal(size=(80, 80)) for x in "qkvo"}
+    for array in arrays.values():
+        array[:] = np.where(rng.random(array.shape) < 0.5, np.nan, array)
+    arrays["h.0.mlp.weight"] = rng.normal(size=(60, 80))
+    visitor = visit().upload("own.safetensors", packed(arrays)).choose(heads.KEY, "each")
+    visitor.choose(heads.COUNT, 4)
+    assert visitor.errors == []
+    assert names(visitor) == ["h.0.mlp"]
