@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "version words errors extras knobs tokens site markup parallel",
-    "marchenko_pastur checkpoint entries sparse",
+    "marchenko_pastur tensors checkpoint entries sparse",
     "tracy_widom blas spectrum spiked screenot factors heads kinds pairs peft chains layers "
     "attention operators protos grids codes uncoded graphs formats folders",
     "estimation fits metrics",
