@@ -40,7 +40,8 @@ TOKEN = re.compile(rf"({'|'.join(KINDS)})-[A-Za-z0-9_-]{{16}}")
 class Registry:
     """All jobs of this server by token, in the order in which they came to it.
 
-    At most `slots` of them are at work at a time; the others wait for their turn.
+    At most `slots` of them are at work at a time; the others wait for their turn. One that is
+    paused takes no slot, and waits like the others when it goes on.
     """
 
     def __init__(self, folder: Path, slots: int) -> None:
@@ -119,11 +120,15 @@ class Registry:
         self._start(job.again())
 
     def ahead(self, job: Job[Any]) -> int:
-        """Return how many jobs are at work or were queued before this one."""
+        """Return how many other jobs are at work, or wait and came before this one."""
         with self._lock:
-            before = list(self._jobs.values())
-        place = before.index(job) if job in before else len(before)
-        return sum(not other.snapshot.over for other in before[:place])
+            jobs = list(self._jobs.values())
+        place = jobs.index(job) if job in jobs else len(jobs)
+        waiting = [other for other in jobs[:place] if other.snapshot.state == "queued"]
+        working = [
+            other for other in jobs if other is not job and other.snapshot.state == "running"
+        ]
+        return len(waiting) + len(working)
 
     def model(self, token: str) -> Model | None:
         """Return the network of a finished or stopped run, with its initial weights beside it."""

@@ -74,6 +74,7 @@ class Job(abc.ABC, Generic[S]):
         self._go = threading.Event()
         self._go.set()
         self._stop = threading.Event()
+        self._its_turn: Callable[[Job[Any]], bool] = lambda _: True
 
     @abc.abstractmethod
     def again(self) -> "Job[S]":
@@ -117,10 +118,11 @@ class Job(abc.ABC, Generic[S]):
     def work(self, its_turn: Callable[["Job[Any]"], bool]) -> None:
         """Wait for its turn, then work to the end. This is the thread's body."""
         (self.folder / STOPPED).unlink(missing_ok=True)
-        while not its_turn(self):
-            if self._stop.wait(TICK):
-                self._stopped()
-                return
+        self._its_turn = its_turn
+        self._wait()
+        if self._stop.is_set():
+            self._stopped()
+            return
         from rmtviz.training import Stopped
 
         self.tell(state="running")
@@ -132,7 +134,7 @@ class Job(abc.ABC, Generic[S]):
             self._fail(problem)
 
     def held(self) -> None:
-        """Wait here as long as the job is paused.
+        """Wait here as long as the job is paused, and then for its turn.
 
         Raises:
             Stopped: it was asked to stop.
@@ -142,9 +144,17 @@ class Job(abc.ABC, Generic[S]):
         if not self._go.is_set():
             self.tell(state="paused")
             self._go.wait()
+            self._wait()
             self.tell(state="running")
         if self._stop.is_set():
             raise Stopped
+
+    def _wait(self) -> None:
+        """Wait for its turn, or until it is asked to stop."""
+        while not self._stop.is_set() and not self._its_turn(self):
+            if self.snapshot.state != "queued":
+                self.tell(state="queued")
+            self._stop.wait(TICK)
 
     def tell(self, **changes: Any) -> None:
         """Publish a new snapshot: one assignment, so that a reader sees the old or the new."""

@@ -191,6 +191,45 @@ def test_a_comparison_waits_its_turn_among_the_runs(registry, gate, monkeypatch)
     assert Registry(contest.folder.parent, slots=1).contest(contest.token) is None
 
 
+def test_a_paused_run_keeps_nobody_waiting_and_waits_when_it_goes_on(registry, gate):
+    first = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    first.pause()
+    gate.open.set()
+    state(first, "paused")
+    gate.open.clear()
+    gate.reached.clear()
+    second = registry.submit(RECIPE)
+    state(second, "running")
+    assert registry.ahead(first) == 1
+    assert gate.reached.wait(PATIENCE)
+    first.go_on()
+    state(first, "queued")
+    third = registry.submit(RECIPE)
+    assert registry.ahead(third) == 2, "who goes on came before"
+    gate.open.set()
+    for run in (second, first, third):
+        state(run, "done")
+    assert len(first.snapshot.rows) == 4
+
+
+def test_a_run_that_waits_to_go_on_can_be_stopped(registry, gate):
+    first = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    first.pause()
+    gate.open.set()
+    state(first, "paused")
+    gate.open.clear()
+    second = registry.submit(RECIPE)
+    state(second, "running")
+    first.go_on()
+    state(first, "queued")
+    first.stop()
+    state(first, "stopped")
+    gate.open.set()
+    state(second, "done")
+
+
 def test_a_paused_run_can_be_stopped(registry, gate):
     run = registry.submit(RECIPE)
     assert gate.reached.wait(PATIENCE)
