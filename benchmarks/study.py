@@ -71,11 +71,13 @@ class Setting:
 
 Found = Mapping[Setting, Sequence[lab.Result]]
 
+EPOCHS = 24
+
 GRID = tuple(Setting(*each) for each in product((128, 512), (1_000, 6_000), (0.0, 0.4)))
 
 
 def measure(
-    grid: Iterable[Setting] = GRID, epochs: int = 24, seeds: int = 2
+    grid: Iterable[Setting] = GRID, epochs: int = EPOCHS, seeds: int = 2
 ) -> Iterator[tuple[Setting, lab.Result]]:
     """Yield each contender's result for each setting and seed."""
     contenders = {name: lab.CONTENDERS[name] for name in NAMES}
@@ -89,8 +91,8 @@ def page(found: Found, versions: str) -> Iterator[str]:
     seeds = len({each.seed for results in found.values() for each in results})
     yield "# Where cutting at the noise edge works, and where it doesn't\n"
     yield (
-        f"MNIST, two hidden layers, 24 epochs of SGD, {seeds} seeds. The first column is test "
-        "accuracy; the others are gains over it in points, seed by seed. ± is the standard "
+        f"MNIST, two hidden layers, {EPOCHS} epochs of SGD, {seeds} seeds. The first column is "
+        "test accuracy; the others are gains over it in points, seed by seed. ± is the standard "
         "deviation over the seeds; in brackets stands the share of the parameters that a cut "
         "leaves. An accuracy is of 10,000 clean test images (standard error up to 0.5 points); all "
         "choices are made on 5,000 selection images whose labels are as noisy. `make study` makes "
@@ -210,7 +212,11 @@ def load(record: Mapping[str, list[dict[str, object]]]) -> Found:
 
 def main() -> None:
     """Measure; print each result, and with --write keep all and write the page."""
-    record = {"versions": f"rmtviz {__version__}, torch {torch.__version__}", "rows": []}
+    record = {
+        "versions": f"rmtviz {__version__}, torch {torch.__version__}",
+        "recipe": GRID[0].recipe(EPOCHS).record(),  # of the first setting
+        "rows": [],
+    }
     for setting, result in measure():
         row = {"setting": asdict(setting), **asdict(result)}
         print(json.dumps(row), flush=True)

@@ -13,6 +13,7 @@ from rmtviz.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from rmtviz.analysis import Analysis, analyze
+    from rmtviz.attention import by_heads
     from rmtviz.checkpoint import Checkpoint
     from rmtviz.errors import RmtvizError
     from rmtviz.fits import BEMA, METHODS, KritchmanNadler, MPFit
@@ -35,6 +36,7 @@ _HOMES = {
     "KritchmanNadler": "fits",
     "MPFit": "fits",
     "analyze": "analysis",
+    "by_heads": "attention",
     "Analysis": "analysis",
     "RULES": "rules",
     "NoiseEdge": "rules",
@@ -65,6 +67,7 @@ __all__ = [
     "Spectrum",
     "analyze",
     "apply",
+    "by_heads",
     "plan",
     "read",
     "studio",

@@ -134,8 +134,9 @@ class LayerAnalysis:
         if self.bulk is None:
             return None
         left, shown = self.beside, self.shown
-        centre, scale = tracy_widom.smallest_eigenvalue(shown.p - left, shown.n - left)
-        low = centre - tracy_widom.quantile(0.99) * scale
+        p, n = shown.p - left, shown.n - left
+        centre, scale = tracy_widom.smallest_eigenvalue(p, n, shown.beta)
+        low = centre - tracy_widom.quantile(0.99, shown.beta) * scale
         if low <= 0:
             return 0
         return int((shown.values < self.bulk.sigma * math.sqrt(low)).sum())
@@ -185,6 +186,7 @@ class LayerAnalysis:
             "kind": self.layer.kind,
             "shape": list(self.layer.shape),
             "parameters": self.parameters,
+            "beta": self.spectrum.beta,
             "sigma": self.sigma,
             "bulk_edge": edges[1] if edges else None,
             "bulk_edge_lower": edges[0] if edges else None,

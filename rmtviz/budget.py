@@ -207,12 +207,14 @@ class _Space:
     def price(self, i: int, rank: int) -> float:
         """Return what a layer costs at a rank."""
         layer, checkpoint = self.layers[i], self.piece.checkpoint
-        whole = layer.parameters(checkpoint)
-        weights = whole if rank > self.tops[i] else rank * sum(layer.shape)
+        left = rank > self.tops[i]
+        weights = layer.parameters(checkpoint) if left else rank * sum(layer.shape)
         if self.budget.cost == "macs":
             return weights * self.piece.network.places.get(layer.name, 1)
-        wide = checkpoint.tensors[layer.tensors[0]].dtype.itemsize
-        return weights * wide if self.budget.cost == "bytes" else weights
+        if self.budget.cost != "bytes":
+            return weights
+        held = [checkpoint.tensors[name] for name in layer.tensors]
+        return sum(it.stored for it in held) if left else weights * held[0].written.itemsize
 
     def loss(self, i: int, rank: int) -> float:
         """Return the accuracy that a layer loses at a rank, by its curve; negative: it gains."""

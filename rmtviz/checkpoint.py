@@ -46,17 +46,26 @@ FLOATS: Mapping[str, np.dtype] = MappingProxyType(
 )
 """The floating dtypes that are read as numbers, by name."""
 
+COMPLEX = ("complex64", "complex128")
+"""The complex dtypes that are: two floating numbers beside each other, which count as one."""
+
 COARSE = tuple(name for name in FLOATS if name.startswith("float8"))
 """Those of eight bits: changed weights would lose in them what is measured here, and overflow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """One tensor that is read when asked for: shape, dtype, and how to load its numbers."""
+    """One tensor that is read when asked for: shape, dtype, and how to load its numbers.
+
+    `codes` is the type of the codes that stand for its numbers where it came from and is written
+    back to, `packed` the bytes that it takes there.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     load: Callable[[], NDArray[Any]]
+    codes: str = ""
+    packed: int | None = None
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> "Tensor":
@@ -87,8 +96,13 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the elements as stored."""
+        """The bytes of the elements as numbers."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def stored(self) -> int:
+        """The bytes of the elements as stored."""
+        return self.nbytes if self.packed is None else self.packed
 
     @property
     def written(self) -> np.dtype:
@@ -97,8 +111,8 @@ class Tensor:
 
     @property
     def floating(self) -> bool:
-        """Whether the elements are floating-point numbers that we read."""
-        return self.dtype.name in FLOATS
+        """Whether the elements are floating-point numbers that we read, real or complex."""
+        return self.dtype.name in FLOATS or self.dtype.name in COMPLEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +156,14 @@ class Checkpoint:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], **about: Any) -> "Checkpoint":
-        """Return a checkpoint of a mapping from names to arrays (numpy, or torch tensors)."""
-        return cls({name: Tensor.of(_numpy(array)) for name, array in arrays.items()}, **about)
+        """Return a checkpoint of a mapping from names to arrays (numpy, or torch tensors).
+
+        Arrays at one place of memory are one tensor: tied weights.
+        """
+        held = {name: _numpy(array) for name, array in arrays.items()}
+        places = {name: (x.ctypes.data, x.shape, x.strides, x.dtype) for name, x in held.items()}
+        tensors = {place: Tensor.of(held[name]) for name, place in places.items()}
+        return cls({name: tensors[place] for name, place in places.items()}, **about)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.tensors[name].read()
@@ -199,8 +219,9 @@ class Checkpoint:
     def twins(self) -> Mapping[str, str]:
         """The tensors that stand under an earlier name too, and that name: tied weights.
 
-        Those are tensors in one place of a file, and matrices of equal numbers; but not matrices
-        of one number only, such as zero, which come equal by chance.
+        Those are tensors in one place of a file, for certain (`shares`), and matrices of equal
+        numbers, very likely; but not matrices of one or two numbers only, such as zeros or an
+        identity, which begin equal without being tied.
         """
         full = [name for name, it in self.tensors.items() if it.floating and it.size]
         found: dict[str, str] = {}
@@ -214,6 +235,10 @@ class Checkpoint:
         for names in groups:
             found |= dict.fromkeys(names[1:], names[0])
         return MappingProxyType({name: _first(name, found) for name in full if name in found})
+
+    def shares(self, name: str, other: str) -> bool:
+        """Return whether two tensors are one: tied for certain, and not only equal."""
+        return self.tensors[name].load == self.tensors[other].load
 
     def _alike(self, names: list[str], key: Callable[[Tensor], Any]) -> list[list[str]]:
         """Return the groups of two or more of these with one shape, dtype and key."""
@@ -231,7 +256,7 @@ class Checkpoint:
     def parameters(self) -> int:
         """The number of trained numbers: elements of floating tensors that are no buffers.
 
-        Twins are counted once.
+        A complex number is one, and twins are counted once.
         """
         return sum(t.size for name, t in self._once.items() if t.floating and not _buffer(name))
 
@@ -243,7 +268,7 @@ class Checkpoint:
     @property
     def bytes(self) -> int:
         """The bytes of all tensors as stored."""
-        return sum(t.nbytes for t in self.tensors.values())
+        return sum(t.stored for t in self.tensors.values())
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -284,16 +309,19 @@ class Checkpoint:
     def minus(self, other: "Checkpoint") -> "Checkpoint":
         """Return the difference of the floating tensors that both have in the same shape.
 
-        In float64, read when asked for; nothing else is in it.
+        In double precision, read when asked for; nothing else is in it.
         """
 
         def difference(name: str) -> Callable[[], NDArray[Any]]:
-            return lambda: self[name].astype(np.float64) - other[name].astype(np.float64)
+            return lambda: double(self[name]) - double(other[name])
 
         shared = {
-            name: Tensor(tensor.shape, np.dtype(np.float64), difference(name))
+            name: Tensor(tensor.shape, np.dtype(precise(tensor.dtype)), difference(name))
             for name, tensor in self.tensors.items()
-            if tensor.floating and name in other and other.tensors[name].shape == tensor.shape
+            if tensor.floating
+            and name in other
+            and other.tensors[name].shape == tensor.shape
+            and precise(other.tensors[name].dtype) is precise(tensor.dtype)
         }
         return replace(self, tensors=shared, left_out=())
 
@@ -303,6 +331,16 @@ class Checkpoint:
         return replace(self, metadata={**self.metadata, "rmtviz": json.dumps(merged)})
 
 
+def precise(dtype: np.dtype) -> type[np.float64] | type[np.complex128]:
+    """Return the type of double precision in which numbers of a dtype are computed."""
+    return np.complex128 if dtype.kind == "c" else np.float64
+
+
+def double(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the numbers in float64, or in complex128 where they are complex."""
+    return array.astype(precise(array.dtype), copy=False)
+
+
 def _first(name: str, found: Mapping[str, str]) -> str:
     while name in found:
         name = found[name]
@@ -310,9 +348,11 @@ def _first(name: str, found: Mapping[str, str]) -> str:
 
 
 def _numbers(tensor: Tensor) -> object:
-    """Return what only equal numbers share; of one number only, what nothing shares."""
+    """Return what only equal numbers share; of one or two numbers only, what nothing shares."""
     array = tensor.read()
-    if (array == array.reshape(-1)[0]).all():
+    first = array.reshape(-1)[0]
+    others = array[array != first]
+    if (others == others[:1]).all():
         return object()
     return hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
 

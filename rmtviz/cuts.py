@@ -35,6 +35,11 @@ class LayerCut:
     values: tuple[float, ...] | None = None
     kept: tuple[int, ...] | None = None
 
+    @property
+    def reach(self) -> int:
+        """How many of the layer's first directions it takes to make the cut."""
+        return self.rank_after if self.kept is None else max(self.kept) + 1
+
 
 @dataclass(frozen=True, slots=True)
 class PruningPlan:
@@ -58,6 +63,11 @@ class PruningPlan:
                 return cut
         known = ", ".join(cut.name for cut in self.cuts) or "–"
         raise BadOption("unknown_layer", name=name, known=known)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it leaves every layer as it is."""
+        return all(cut.form == "whole" for cut in self.cuts)
 
     def __str__(self) -> str:
         lines = [f"{self.rule}, {self.method}, {self.digest[:12]}"]

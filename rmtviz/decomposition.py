@@ -4,15 +4,15 @@ What `decompose` returns needs no weights any more: it goes to JSON and back, an
 can be fitted to it in milliseconds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+import numpy as np
 
 from rmtviz import blas, estimation, layers
-from rmtviz.checkpoint import Checkpoint, Skipped
+from rmtviz.checkpoint import Checkpoint, Skipped, precise
 from rmtviz.entries import Entries
 from rmtviz.fits import Status
 from rmtviz.fits.base import screen
@@ -24,6 +24,9 @@ from rmtviz.spectrum import BLOCK, DOUBLE, Gram, NotFiniteError, Spectrum
 MEMORY = 3 * 2**28
 """Bytes that all layers at work may take together. A layer that needs more is worked on alone."""
 
+
+LIGHT = 2**27
+"""Up to so much work (`_work`; six milliseconds) the layers are decomposed one by one."""
 
 EXACT = 8192
 """Up to this smaller side the spectrum is exact; beyond it takes minutes, and is estimated."""
@@ -89,10 +92,12 @@ class Spectra:
                     **({"groups": item.layer.groups} if item.layer.groups != 1 else {}),
                     **({"across": True} if item.layer.across else {}),
                     **({"scale": item.layer.scale} if item.layer.scale != 1 else {}),
+                    **({"codes": item.layer.codes} if item.layer.codes else {}),
                     "parameters": item.parameters,
                     "singular_values": item.spectrum.values.tolist(),
                     "precision": item.spectrum.precision,
                     "estimated": item.spectrum.estimated,
+                    **({"beta": item.spectrum.beta} if item.spectrum.beta != 1 else {}),
                     "entries": asdict(item.entries) if item.entries else None,
                     "equalised": _spectrum_dict(item.equalised),
                 }
@@ -109,18 +114,21 @@ class Spectra:
             shape = (entry["shape"][0], entry["shape"][1])
             part = (entry["part"][0], entry["part"][1]) if "part" in entry else None
             tensors, twins = tuple(entry["tensors"]), tuple(entry.get("twins", ()))
-            scale = entry.get("scale", 1.0)
-            places = entry.get("groups", 1), entry.get("across", False)
-            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, scale, *places)
+            known = ("scale", "groups", "across", "codes")
+            more = {key: entry[key] for key in known if key in entry}
+            layer = Layer(entry["name"], entry["kind"], tensors, shape, part, twins, **more)
             spectrum = Spectrum(
                 entry["singular_values"],
                 shape,
                 entry.get("precision", DOUBLE),
                 entry.get("estimated", 0.0),
+                entry.get("beta", 1),
             )
             entries = Entries(**entry["entries"]) if entry.get("entries") else None
             other = entry.get("equalised")
-            equalised = other and Spectrum(other["singular_values"], tuple(other["shape"]))
+            equalised = other and Spectrum(
+                other["singular_values"], tuple(other["shape"]), beta=spectrum.beta
+            )
             found.append(LayerSpectrum(layer, entry["parameters"], spectrum, entries, equalised))
         skipped = tuple(
             Skipped(
@@ -139,27 +147,34 @@ def decompose(
     checkpoint: Checkpoint,
     progress: Callable[[int, int], None] | None = None,
     *,
+    only: Sequence[Layer] | None = None,
     equalise: bool = False,
     memory: int = MEMORY,
+    known: Iterable[LayerSpectrum] = (),
 ) -> Spectra:
-    """Return the spectra of all layers; layers with NaN or infinite entries are skipped.
+    """Return the spectra of all layers, or of some `only`.
 
-    With `equalise` also those of the equalised matrices, where they can be judged at all.
-    One layer a core and one BLAS thread a layer, largest first: threads inside one
-    decomposition lose on a busy machine, layers side by side do not. A layer is read when its
-    turn comes; at most `memory` bytes are in use at once, or what the largest layer takes. A
-    layer whose smaller side is beyond `EXACT` is estimated, and not equalised. The digest is
-    made on the side. `progress(done, of)` counts weights. Raises what reading raises.
+    Layers with NaN or infinite entries are skipped. With `equalise` also the spectra of the
+    equalised matrices, where they can be judged at all. One layer a core (but for `LIGHT` work)
+    and one BLAS thread a layer, largest first: threads inside one decomposition lose on a busy
+    machine, layers side by side do not. A layer is read when its turn comes; at most `memory`
+    bytes are in use at once, or what the largest layer takes. A layer whose smaller side is
+    beyond `EXACT` is estimated, and not equalised. The digest is made on the side.
+    `progress(done, of)` counts weights. What is `known` of the same weights, seen in another
+    way, is taken over. Raises what reading raises.
     """
-    found, skipped = layers.find(checkpoint)
-    total, done = sum(layer.parameters(checkpoint) for layer in found), 0
+    found, skipped = layers.find(checkpoint) if only is None else (tuple(only), ())
     room = Room(memory)
-    made: dict[Layer, LayerSpectrum | None] = {}
-    with threadpool_limits(1, "blas"), threads(len(found) + 1) as pool:
+    held = {item.layer: item for item in known}
+    made: dict[Layer, LayerSpectrum | None] = {x: held[x] for x in found if x in held}
+    wanted = [layer for layer in found if layer not in made]
+    total, done = sum(layer.parameters(checkpoint) for layer in wanted), 0
+    light = sum(map(_work, wanted)) <= LIGHT
+    with blas.one_thread(), threads(len(wanted) + 1, light) as pool:
         digest = pool.submit(_digest, checkpoint, room)
         tasks = {
             pool.submit(_decomposed, layer, checkpoint, room, equalise): layer
-            for layer in sorted(found, key=_work, reverse=True)
+            for layer in sorted(wanted, key=_work, reverse=True)
         }
         for task in as_completed(tasks):
             layer = tasks[task]
@@ -179,26 +194,35 @@ def decompose(
 
 def gram_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes that a layer's spectrum takes by its Gram matrix, the matrix included."""
-    p = min(layer.shape)
-    block = 8 * max(BLOCK, p * p // 8)
-    copies = 1 if p >= blas.TWO_STAGE else 2
-    return _matrix_bytes(layer, checkpoint) + block + copies * 8 * p * p
+    p, number = min(layer.shape), _number(layer, checkpoint)
+    block = number * max(BLOCK, p * p // 8)
+    copies = 1 if p >= blas.TWO_STAGE and number == 8 else 2
+    return _matrix_bytes(layer, checkpoint) + block + copies * number * p * p
 
 
 def svd_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes that a layer's spectrum takes by a full SVD, the matrix included."""
-    return _matrix_bytes(layer, checkpoint) + 2 * 8 * layer.shape[0] * layer.shape[1]
+    copies = 2 * _number(layer, checkpoint)
+    return _matrix_bytes(layer, checkpoint) + copies * layer.shape[0] * layer.shape[1]
 
 
 def estimate_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
     """Return the bytes that a layer's estimated spectrum takes, the matrix included."""
-    return _matrix_bytes(layer, checkpoint) + estimation.working_bytes(min(layer.shape))
+    number = _number(layer, checkpoint)
+    return _matrix_bytes(layer, checkpoint) + estimation.working_bytes(min(layer.shape), number)
 
 
 def _matrix_bytes(layer: Layer, checkpoint: Checkpoint) -> int:
-    """Return the bytes of the matrix: as stored, or of float64 where it has to be made."""
+    """Return the bytes of the matrix: as stored, or in double where it has to be made."""
     stored = sum(checkpoint.tensors[name].nbytes for name in layer.tensors)
-    return stored if layer.kind == "linear" else stored + 8 * layer.shape[0] * layer.shape[1]
+    made = _number(layer, checkpoint) * layer.shape[0] * layer.shape[1]
+    return stored if layer.kind == "linear" else stored + made
+
+
+def _number(layer: Layer, checkpoint: Checkpoint) -> int:
+    """Return the bytes of one of the matrix's numbers in double precision."""
+    dtypes = (checkpoint.tensors[name].dtype for name in layer.tensors)
+    return max(np.dtype(precise(dtype)).itemsize for dtype in dtypes)
 
 
 def _work(layer: Layer) -> int:
@@ -239,7 +263,7 @@ def _decomposed(
 def _product(layer: Layer, checkpoint: Checkpoint, room: Room) -> LayerSpectrum | None:
     """Return the spectrum of a low-rank update, whose product is never made; None: not finite."""
     stored = layer.parameters(checkpoint)
-    with room.take(4 * 8 * stored):
+    with room.take(4 * _number(layer, checkpoint) * stored):
         first, second = layer.held(checkpoint)
         try:
             spectrum = Spectrum.by_product(second, first, layer.scale)

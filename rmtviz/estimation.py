@@ -1,8 +1,8 @@
-"""The spectrum of a matrix too large for exact work, estimated from products W (Wᵀ v) alone.
+"""The spectrum of a matrix too large for exact work, estimated from products W (Wᴴ v) alone.
 
 The largest values come from a block Krylov space, each with a proven error; the others are
 quantiles of a distribution that stochastic Lanczos quadrature estimates, with a standard error.
-Memory: some hundred vectors of the smaller side, and one block of columns in float64.
+Memory: some hundred vectors of the smaller side, and one block of columns in double precision.
 """
 
 import math
@@ -13,7 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.spectrum import BLOCK, DOUBLE, Array, Spectrum, blocks, on_side, peak, rounding
+from rmtviz.spectrum import (
+    BLOCK,
+    DOUBLE,
+    Array,
+    Spectrum,
+    blocks,
+    on_side,
+    peak,
+    rounding,
+    symmetry,
+)
+
+Vectors = NDArray[Any]
+"""Real or complex, as the matrix is."""
 
 WIDTH, DEPTH = 16, 24
 """The block Krylov space for the largest values: so many vectors, so often multiplied."""
@@ -28,8 +41,8 @@ CONVERGED = 1e-3
 """An eigenvalue is known where its residual is this share of it: a singular value to half that."""
 
 
-def estimate(matrix: NDArray[np.floating]) -> Spectrum:
-    """Return the estimated spectrum of a real matrix (m × n'), p values; always the same one.
+def estimate(matrix: NDArray[Any]) -> Spectrum:
+    """Return the estimated spectrum of a matrix (m × n'), p values; always the same one.
 
     The largest values, as many as converge, are right to 5e-4 of themselves by their residuals
     (the error is the residual's square over the gap: 1e-6 was measured). The rest are quantiles;
@@ -57,29 +70,29 @@ def estimate(matrix: NDArray[np.floating]) -> Spectrum:
     rest, error = _quantiles(operator, top, vectors, rng)
     squares = np.concatenate([top, np.minimum(rest, top[-1]) if len(top) else rest])
     values = operator.unit * np.sqrt(squares)
-    return Spectrum(values, shape, rounding(matrix), error)
+    return Spectrum(values, shape, rounding(matrix), error, symmetry(matrix))
 
 
-def working_bytes(p: int) -> int:
-    """Return the bytes that an estimate takes beside a matrix of smaller side p."""
+def working_bytes(p: int, each: int = 8) -> int:
+    """Return the bytes that an estimate takes beside the matrix, `each` a number."""
     krylov, lanczos = 4 * WIDTH * DEPTH, 2 * WIDTH * DEPTH + PROBES * (STEPS + 4)
-    return 8 * (max(krylov, lanczos) * p + 3 * max(BLOCK, p))
+    return each * (max(krylov, lanczos) * p + 3 * max(BLOCK, p))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Operator:
-    """The map X ↦ W Wᵀ X for a p × n matrix in units of `unit`, and its trace ‖W‖²."""
+    """The map X ↦ W Wᴴ X for a p × n matrix in units of `unit`, and its trace ‖W‖²."""
 
     matrix: NDArray[Any]
     unit: float
     energy: float
 
     @classmethod
-    def of(cls, matrix: NDArray[np.floating]) -> "_Operator":
+    def of(cls, matrix: NDArray[Any]) -> "_Operator":
         side = on_side(matrix)
         largest = peak(side)
         unit = 1.0 if 1e-100 < largest < 1e100 or not largest else largest
-        energy = sum(float(np.vdot(block, block)) for block in _scaled(side, unit))
+        energy = sum(float(np.vdot(block, block).real) for block in _scaled(side, unit))
         return cls(side, unit, energy)
 
     @property
@@ -90,42 +103,47 @@ class _Operator:
     def n(self) -> int:
         return int(self.matrix.shape[1])
 
-    def __call__(self, vectors: Array) -> Array:
-        """Return W Wᵀ X for X (p × b): the sum of C (Cᵀ X) over blocks C of columns."""
+    def random(self, shape: tuple[int, int], rng: np.random.Generator) -> Vectors:
+        """Return independent normal numbers in which it computes: complex ones for a complex W."""
+        drawn: Vectors = rng.normal(size=shape)
+        return drawn + 1j * rng.normal(size=shape) if np.iscomplexobj(self.matrix) else drawn
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """Return W Wᴴ X for X (p × b): the sum of C (Cᴴ X) over blocks C of columns."""
         total = np.zeros_like(vectors)
         for block in _scaled(self.matrix, self.unit):
-            total += block @ (block.T @ vectors)
+            total += block @ (block.conj().T @ vectors)
         return total
 
 
-def _scaled(matrix: NDArray[Any], unit: float) -> Iterator[Array]:
-    """Yield the columns in float64, a few at a time, in units of `unit`."""
+def _scaled(matrix: NDArray[Any], unit: float) -> Iterator[Vectors]:
+    """Yield the columns in double precision, a few at a time, in units of `unit`."""
     for block in blocks(matrix):
         yield block if unit == 1.0 else block / unit
 
 
-def _largest(operator: _Operator, rng: np.random.Generator) -> tuple[Array, Array]:
+def _largest(operator: _Operator, rng: np.random.Generator) -> tuple[Array, Vectors]:
     """Return the r largest eigenvalues that converge, descending, and their vectors (p × r).
 
     Rayleigh–Ritz in the space of X, AX, A²X, … for a random block X, orthonormal throughout.
     """
     width = min(WIDTH, max(1, operator.p // 8))
     depth = max(1, min(DEPTH, operator.p // (2 * width)))
-    basis, images = (np.empty((operator.p, 0), order="F") for _ in range(2))
-    block = rng.normal(size=(operator.p, width))
+    block = operator.random((operator.p, width), rng)
+    basis, images = (np.empty((operator.p, 0), block.dtype, order="F") for _ in range(2))
     for _ in range(depth):
         size = np.linalg.norm(block)
         for _ in range(2):  # twice is enough (Parlett)
-            block = block - basis @ (basis.T @ block)
+            block = block - basis @ (basis.conj().T @ block)
         if np.linalg.norm(block) <= 1e-10 * size:  # the space maps onto itself: nothing is left
             break
         block = np.linalg.qr(block)[0]
-        block = np.linalg.qr(block - basis @ (basis.T @ block))[0]
+        block = np.linalg.qr(block - basis @ (basis.conj().T @ block))[0]
         basis = np.hstack([basis, block])
         block = operator(block)
         images = np.hstack([images, block])
-    inner = basis.T @ images
-    ritz, turns = np.linalg.eigh((inner + inner.T) / 2)
+    inner = basis.conj().T @ images
+    ritz, turns = np.linalg.eigh((inner + inner.conj().T) / 2)
     ritz, turns = ritz[::-1], turns[:, ::-1]
     vectors = basis @ turns
     residuals = np.linalg.norm(images @ turns - vectors * ritz, axis=0)
@@ -135,7 +153,7 @@ def _largest(operator: _Operator, rng: np.random.Generator) -> tuple[Array, Arra
 
 
 def _quantiles(
-    operator: _Operator, top: Array, vectors: Array, rng: np.random.Generator
+    operator: _Operator, top: Array, vectors: Vectors, rng: np.random.Generator
 ) -> tuple[Array, float]:
     """Return the other p − r eigenvalues as quantiles, descending, and their standard error.
 
@@ -156,7 +174,7 @@ def _quantiles(
 
 
 def _lanczos(
-    operator: _Operator, known: Array, rng: np.random.Generator
+    operator: _Operator, known: Vectors, rng: np.random.Generator
 ) -> list[tuple[Array, Array]]:
     """Return the nodes and weights of each run's Gauss quadrature, beside the known vectors.
 
@@ -164,20 +182,21 @@ def _lanczos(
     orthogonal to all that came before it.
     """
     steps = max(1, min(STEPS, (operator.p - known.shape[1]) // 2))
-    basis = np.zeros((PROBES, steps, operator.p))
+    new = operator.random((PROBES, operator.p), rng)
+    basis = np.zeros((PROBES, steps, operator.p), new.dtype)
     diagonal, beside = np.zeros((PROBES, steps)), np.zeros((PROBES, steps))
-    new = rng.normal(size=(PROBES, operator.p))
-    new -= (new @ known) @ known.T
+    new -= (new @ known.conj()) @ known.T
     new /= np.linalg.norm(new, axis=1, keepdims=True)
     for step in range(steps):
         basis[:, step] = new
         image = operator(np.ascontiguousarray(new.T)).T
-        diagonal[:, step] = np.einsum("ij,ij->i", new, image)
+        diagonal[:, step] = np.einsum("ij,ij->i", new.conj(), image).real
         size = np.linalg.norm(image, axis=1)
         so_far = basis[:, : step + 1]
         for _ in range(2):
-            image = image - (image @ known) @ known.T
-            image = image - ((so_far @ image[:, :, None]).transpose(0, 2, 1) @ so_far)[:, 0]
+            image = image - (image @ known.conj()) @ known.T
+            inner = so_far.conj() @ image[:, :, None]
+            image = image - (inner.transpose(0, 2, 1) @ so_far)[:, 0]
         length = np.linalg.norm(image, axis=1)
         beside[:, step] = np.where(length > 1e-10 * size, length, 0.0)
         new = image / np.where(beside[:, step] > 0, length, np.inf)[:, None]

@@ -3,7 +3,7 @@
 Settings and tokenizer stay as they are. Factored weights come as `factored.safetensors` with a
 loader beside them, twenty lines of plain PyTorch: under the name `model.safetensors` a library
 that knows nothing of pairs would pass them over and leave those layers random. Without a factored
-layer the folder opens as it did before.
+layer the folder opens as it did before. An adapter's settings are made true of its new ranks.
 """
 
 import shutil
@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from rmtviz import formats
+from rmtviz import formats, peft
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import BadOption
 from rmtviz.pairs import factored_pairs
@@ -40,8 +40,12 @@ def write(checkpoint: Checkpoint, folder: Path, output: Path) -> tuple[str, ...]
         part.mkdir(parents=True)
         for path in _others(folder):
             shutil.copyfile(path, part / path.name)
-        for name, content in _weights(checkpoint).items():
+        settings = part / peft.SETTINGS
+        adapter = settings.is_file()
+        for name, content in _weights(checkpoint, adapter).items():
             (part / name).write_bytes(content)
+        if adapter:
+            _update(checkpoint, settings)
         if output.exists():
             output.rmdir()
         part.replace(output)
@@ -51,14 +55,22 @@ def write(checkpoint: Checkpoint, folder: Path, output: Path) -> tuple[str, ...]
     return tuple(sorted(path.name for path in output.iterdir()))
 
 
-def _weights(checkpoint: Checkpoint) -> Mapping[str, bytes]:
+def _weights(checkpoint: Checkpoint, adapter: bool) -> Mapping[str, bytes]:
     """Return the files of the weights, by name."""
     told = replace(checkpoint, metadata={"format": "pt", **checkpoint.metadata})
     content = formats.write(told, "safetensors")
     if not factored_pairs(checkpoint):
-        return {"model.safetensors": content}
+        return {peft.WEIGHTS if adapter else "model.safetensors": content}
     loader = resources.files("rmtviz.formats").joinpath(f"_{LOADER}").read_bytes()
     return {"factored.safetensors": content, LOADER: loader}
+
+
+def _update(checkpoint: Checkpoint, settings: Path) -> None:
+    """Make an adapter's settings true; where they are, the file stays as it is."""
+    told = formats.settings(settings)
+    new = peft.after(checkpoint, told)
+    if new != told:
+        settings.write_text(peft.text(new), "utf-8")
 
 
 def _others(folder: Path) -> Iterator[Path]:

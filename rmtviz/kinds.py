@@ -37,6 +37,13 @@ KERNEL = re.compile(r"(^|[._/])(recurrent_)?kernel(:0)?$")
 """Last parts of names in Keras and Flax, where the outputs are the last axis."""
 
 
+BIAS = re.compile(r"bias$|(^|[._/])bias:0$|(^|[._])intercepts_\.\d+$")
+"""Ends of names of what is added, whatever its sides: Keras's GRU has two rows of them."""
+
+COEFFICIENTS = re.compile(r"(^|[._])coefs_\.(?=\d+$)")
+"""Names of scikit-learn's weights, which have the outputs last; `intercepts_` are the biases."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A bijection between tensors of `sides` (fewest, most) axes and matrices.
@@ -142,7 +149,7 @@ def kind(name: str, shape: Shape, bias: int | None, backwards: bool) -> str:
 
     `backwards` says whether the file's layers named as GPT-2 names them have inputs first.
     """
-    last = KERNEL.search(name) is not None
+    last = KERNEL.search(name) is not None or COEFFICIENTS.search(name) is not None
     inputs_first = bias == shape[1] != shape[0]
     if len(shape) == 2:
         named = backwards and bias in (None, shape[1]) and CONV1D.search(name) is not None
@@ -159,11 +166,16 @@ def bias_name(name: str) -> str:
     """Return the name that the bias beside a tensor of this name has."""
     if KERNEL.search(name):
         return re.sub(r"(recurrent_)?kernel(:0)?$", r"bias\2", name)
+    if COEFFICIENTS.search(name):
+        return COEFFICIENTS.sub(r"\1intercepts_.", name)
     return name.removesuffix(".weight") + ".bias"
 
 
+QKV = ("q", "k", "v")
+"""What attention calls its queries, keys and values."""
+
 FUSED: Sequence[tuple[re.Pattern[str], tuple[str, ...]]] = (
-    (re.compile(r"(^|[._])(in_proj|c_attn|w?qkv(_proj)?|to_qkv)(_weight)?$"), ("q", "k", "v")),
+    (re.compile(r"(^|[._])(in_proj|c_attn|w?qkv(_proj)?|to_qkv)(_weight)?$"), QKV),
     (re.compile(r"(^|[._])(c_attn|to_kv)$"), ("k", "v")),
 )
 """Own names of several layers in one tensor, one below the other, and what these are.

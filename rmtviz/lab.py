@@ -13,7 +13,7 @@ from typing import Any
 
 from rmtviz import analysis, knobs, pruning
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import Samples
+from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import evaluate
 from rmtviz.networks import MLP
 from rmtviz.rules import BulkShare, EnergyShare, Rule
@@ -72,6 +72,11 @@ class Chosen:
     """The network at the end, cut above a multiple of the edge: in one hidden layer, or in all."""
 
     times: tuple[float, ...] = TIMES
+
+    def candidates(self, recipe: Training) -> int:
+        """Return how many networks it yields at most for a recipe."""
+        hidden = len(recipe.widths)
+        return len(self.times) * (hidden + (hidden > 1)) + 1
 
     def __call__(self, trained: Trained) -> Candidates:
         """Yield one for each multiple and each layer, and for all layers together; last, no cut."""
@@ -156,8 +161,11 @@ def run(
     seeds: Iterable[int],
     contenders: Mapping[str, Contender] = CONTENDERS,
     on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    own: Dataset | None = None,
 ) -> Iterator[Result]:
     """Yield each contender's result for each seed; what trains alike is trained once a seed.
+
+    Data of one's `own` are divided anew for each seed.
 
     Raises what `train` raises.
     """
@@ -169,9 +177,9 @@ def run(
                 (_named(change, words), weights, each)
                 for change in contender.changes(base)
                 for each in (replace(base, **change),)
-                for words, weights in contender.finish(_trained(each, known, name, on_epoch))
+                for words, weights in contender.finish(_trained(each, known, name, on_epoch, own))
             ]
-            yield _result(name, seed, found)
+            yield _result(name, seed, found, own)
 
 
 def table(results: Iterable[Result]) -> list[Line]:
@@ -208,11 +216,12 @@ def _trained(
     known: dict[Training, Trained],
     name: str,
     on_epoch: Callable[[str, EpochRecord], None] | None,
+    own: Dataset | None,
 ) -> Trained:
     """Return what a recipe trains, trained now if it is not known."""
 
     def told() -> Iterator[EpochRecord]:
-        for record in train(recipe):
+        for record in train(recipe, own=own):
             yield record
             if on_epoch is not None:
                 on_epoch(name, record)
@@ -222,9 +231,11 @@ def _trained(
     return known[recipe]
 
 
-def _result(name: str, seed: int, found: list[tuple[str, Checkpoint, Training]]) -> Result:
+def _result(
+    name: str, seed: int, found: list[tuple[str, Checkpoint, Training]], own: Dataset | None
+) -> Result:
     """Return the result of the candidate that reads the selection set best."""
-    data = found[0][2].data()
+    data = found[0][2].data(own)
     choice = found[0][2].network(data)
     selection = data.split("selection")
     scores = [_accuracy(choice, weights, selection) for _, weights, _ in found]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from rmtviz import kinds
 from rmtviz.chains import chain as chain
-from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor
+from rmtviz.checkpoint import BUFFERS, Checkpoint, Skipped, Tensor, double
 from rmtviz.errors import CannotRun
-from rmtviz.heads import Block, Heads, blocks
+from rmtviz.heads import Block, Heads, blocks, role
 from rmtviz.kinds import ADAPTERS, KINDS, PAIRS, Kind
 from rmtviz.pairs import adapters, pair_kind, scale
 from rmtviz.pairs import alpha_at as alpha_at
@@ -37,7 +37,8 @@ class Layer:
     matrix that its tensor holds; of columns where it lies `across`; that block of each of so
     many equal `groups` of rows. `twins` are tensors with the same numbers as its first:
     weights that are tied, and stay so. `scale` is what the product of two tensors is
-    multiplied by: in a low-rank update W + s B A.
+    multiplied by: in a low-rank update W + s B A. `codes` is the type of the codes that stand
+    for the weights where they are stored, if any do.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Layer:
     scale: float = 1.0
     groups: int = 1
     across: bool = False
+    codes: str = ""
 
     @property
     def factored(self) -> bool:
@@ -82,16 +84,29 @@ class Layer:
         mine = slice(index * side, (index + 1) * side) if self.groups == 1 else chosen
         return (slice(None), mine) if self.across else (mine, slice(None))
 
-    def matrix(self, checkpoint: Checkpoint) -> NDArray[np.floating]:
-        """Return the layer's matrix, in the numbers in which it is stored; a pair's in float64."""
+    @property
+    def stem(self) -> str:
+        """The name without that of its part."""
+        return self.name[: self.name.rfind("[")] if self.part else self.name
+
+    def whole(self, checkpoint: Checkpoint) -> "Layer":
+        """Return the layer that its tensors are, of which it may be a part."""
+        if self.part is None:
+            return self
+        shape = self.rule.shape(checkpoint.tensors[self.tensors[0]].shape)
+        return replace(self, name=self.stem, shape=shape, part=None, groups=1, across=False)
+
+    def matrix(self, checkpoint: Checkpoint) -> NDArray[Any]:
+        """Return the layer's matrix, in the numbers in which it is stored; a pair's in double."""
         held = self.held(checkpoint)
         if not self.factored:
-            part: NDArray[np.floating] = held[0][self.place]
+            part: NDArray[Any] = held[0][self.place]
             return part
-        first, second = (np.asarray(each, dtype=np.float64) for each in held)
-        return self.scale * (second @ first)
+        first, second = map(double, held)
+        product: NDArray[Any] = self.scale * (second @ first)
+        return product
 
-    def held(self, checkpoint: Checkpoint) -> list[NDArray[np.floating]]:
+    def held(self, checkpoint: Checkpoint) -> list[NDArray[Any]]:
         """Return the matrices that the layer's tensors hold, the first one first."""
         return [self.rule.to_matrix(checkpoint[name]) for name in self.tensors]
 
@@ -100,7 +115,7 @@ class Layer:
         total = sum(checkpoint.tensors[name].size for name in self.tensors)
         return total // self.part[1] if self.part else total
 
-    def holding(self, tensor: Tensor, matrix: NDArray[np.float64]) -> Tensor:
+    def holding(self, tensor: Tensor, matrix: NDArray[Any]) -> Tensor:
         """Return this layer's one tensor with another matrix in the place of the layer's."""
         array = matrix.astype(tensor.written)
         if self.part:
@@ -112,7 +127,7 @@ class Layer:
     def tied(self) -> Iterator["Layer"]:
         """Yield this layer under the names of its twins."""
         for twin in self.twins:
-            name = _stem(twin) + (self.name[self.name.rfind("[") :] if self.part else "")
+            name = _stem(twin) + self.name.removeprefix(self.stem)
             if self.factored:
                 name = twin.removesuffix(".0.weight")
                 yield replace(self, name=name, tensors=(twin, f"{name}.1.weight"), twins=())
@@ -142,7 +157,7 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = list(checkpoint.left_out)
     taken = {name for pair in (*pairs.values(), *updates.values()) for name in pair}
     rest = {name: t for name, t in checkpoint.tensors.items() if name not in taken}
-    others, heads = _others(checkpoint), Heads.of(checkpoint.about.get("heads"))
+    others, heads = _others(checkpoint), Heads.recorded(checkpoint.about)
     known = _kinds(checkpoint, {name: t for name, t in rest.items() if name not in others})
     convolved = {name: rest[name].shape for name in rest if known.get(name) == "convolution"}
     outputs = [KINDS[kind].shape(rest[name].shape)[0] for name, kind in known.items()]
@@ -167,7 +182,8 @@ def find(checkpoint: Checkpoint) -> tuple[tuple[Layer, ...], tuple[Skipped, ...]
     skipped = [item for item in skipped if item.name not in tied]
     for name, other in tied.items():
         tensor = checkpoint.tensors[name]
-        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, "tied", other))
+        reason = "tied" if checkpoint.shares(name, other) else "alike"
+        skipped.append(Skipped(name, tensor.shape, tensor.dtype.name, reason, other))
     return _ordered(once), tuple(sorted(skipped, key=lambda item: natural(item.name)))
 
 
@@ -204,7 +220,7 @@ def _tied(
     for name in tables:
         looked.setdefault(twins.get(name, name), []).append(name)
     for key, layer in list(once.items()):
-        others = () if layer.factored else looked.get(str(key[0]), ())
+        others = () if layer.factored else looked.pop(str(key[0]), ())  # of the first alone
         once[key] = replace(layer, twins=(*layer.twins, *others))
         first |= dict.fromkeys(others, layer.tensors[0])
     return list(once.values()), first
@@ -228,7 +244,8 @@ def _blocks(
     checkpoint: Checkpoint, name: str, kind: str, label: str, groups: int, heads: Heads | None
 ) -> Iterator[Layer]:
     """Yield the layers in one tensor: itself, or its equal blocks of rows, called `label[part]`."""
-    sides = checkpoint.tensors[name].shape
+    tensor = checkpoint.tensors[name]
+    sides, coded = tensor.shape, tensor.codes
     rows, columns = KINDS[kind].shape(sides)
     labels: Sequence[str] = kinds.stacked(kind, sides)
     if groups > 1 and rows % groups == 0:
@@ -239,15 +256,14 @@ def _blocks(
             name, rows, _hidden(checkpoint, name)
         )
     parts = [Block(part, index, len(labels)) for index, part in enumerate(labels)]
-    if heads and plain:
-        fused = tuple(labels) == ("q", "k", "v")
-        parts = blocks(name, (rows, columns), heads, fused) or parts
+    if heads and plain and (what := role(name, checkpoint.tensors, tuple(labels) == kinds.QKV)):
+        parts = blocks(what, (rows, columns), heads) or parts
     if not parts:
-        yield Layer(label, kind, (name,), (rows, columns))
+        yield Layer(label, kind, (name,), (rows, columns), codes=coded)
     for each in parts:
         shape = (rows, columns // each.of) if each.across else (rows // each.of, columns)
         layer = Layer(f"{label}[{each.label}]", kind, (name,), shape, (each.index, each.of))
-        yield replace(layer, groups=each.groups, across=each.across)
+        yield replace(layer, groups=each.groups, across=each.across, codes=coded)
 
 
 def _ordered(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -328,14 +344,14 @@ def _reason(name: str, tensor: Tensor) -> str | None:
     """Return why a tensor is no layer, as a key under `skipped`; None where it is one."""
     if name.rpartition(".")[2] in BUFFERS:
         return "buffer"
-    if tensor.dtype.kind == "c":
-        return "complex"
     if not tensor.floating:
         return "not_floating"
     if not math.prod(tensor.shape):
         return "empty"
+    if kinds.BIAS.search(name):
+        return "bias"
     if len(tensor.shape) < 2:
-        return "bias" if name.endswith("bias") else "vector"
+        return "vector"
     if len(tensor.shape) > 5:
         return "many_sides"
     if "depthwise_kernel" in name:

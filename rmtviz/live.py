@@ -13,6 +13,7 @@ from torch import nn
 
 from rmtviz import markup, pruning, tradeoff
 from rmtviz.analysis import Analysis, analyze, checkpoint_of
+from rmtviz.attention import by_heads
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.costs import Size
 from rmtviz.cuts import PruningPlan
@@ -47,16 +48,18 @@ class Live:
     """A live module, and the function that judges it by a number: a loss, perplexity, F1.
 
     The function is given a copy in eval mode, of the same structure but for cut layers, which
-    are two in a Sequential.
+    are two in a Sequential. With a number of `heads`, each is looked at and cut alone.
     """
 
     module: nn.Module
     evaluate: Callable[[nn.Module], float]
+    heads: int | None = None
 
     @functools.cached_property
     def checkpoint(self) -> Checkpoint:
         """The module's tensors as they were when first asked for."""
-        return checkpoint_of(self.module)
+        found = checkpoint_of(self.module)
+        return found if self.heads is None else by_heads(found, self.heads)
 
     @functools.cached_property
     def analysis(self) -> Analysis:
@@ -123,9 +126,10 @@ def _pair(layer: nn.Module, rank: int) -> nn.Sequential:
         TypeError: a layer of another kind.
     """
     if isinstance(layer, nn.Linear):
+        bias = layer.bias is not None
         return nn.Sequential(
-            nn.Linear(layer.in_features, rank, bias=False),
-            nn.Linear(rank, layer.out_features, bias=layer.bias is not None),
+            nn.Linear(layer.in_features, rank, False, layer.weight.device, layer.weight.dtype),
+            nn.Linear(rank, layer.out_features, bias, layer.weight.device, layer.weight.dtype),
         )
     if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros":
         margins = layer.padding
@@ -137,8 +141,16 @@ def _pair(layer: nn.Module, rank: int) -> nn.Sequential:
             margins if isinstance(margins, str) else (margins[0], margins[1]),
             (layer.dilation[0], layer.dilation[1]),
             bias=False,
+            device=layer.weight.device,
+            dtype=layer.weight.dtype,
         )
-        return nn.Sequential(
-            first, nn.Conv2d(rank, layer.out_channels, 1, bias=layer.bias is not None)
+        second = nn.Conv2d(
+            rank,
+            layer.out_channels,
+            1,
+            bias=layer.bias is not None,
+            device=layer.weight.device,
+            dtype=layer.weight.dtype,
         )
+        return nn.Sequential(first, second)
     raise TypeError(type(layer).__name__)

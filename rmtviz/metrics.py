@@ -11,16 +11,18 @@ Throughout, s₁ ≥ … ≥ s_p are the singular values of a p × n matrix, λ_
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtviz.errors import ExtraMissing
 from rmtviz.fits import Method, MPFit
-from rmtviz.spectrum import Spectrum
+from rmtviz.spectrum import Spectrum, symmetry
 from rmtviz.words import say
 
 Array = NDArray[np.float64]
+Matrix = NDArray[Any]
 
 FEWEST = 10
 """No power law is fitted to fewer eigenvalues than this."""
@@ -83,11 +85,11 @@ class Reading:
 
 
 def measure(
-    matrix: Array,
+    matrix: Matrix,
     method: Method,
     rng: np.random.Generator,
     *,
-    initial: Array | None = None,
+    initial: Matrix | None = None,
     names: Iterable[str] | None = None,
     aspect: float | None = None,
 ) -> tuple[Reading, ...]:
@@ -100,7 +102,9 @@ def measure(
     Raises:
         ExtraMissing: the exponent is asked for and powerlaw is not installed.
     """
-    before = untrained((matrix.shape[0], matrix.shape[1]), rng) if initial is None else initial
+    before = initial
+    if before is None:
+        before = untrained((matrix.shape[0], matrix.shape[1]), rng, symmetry(matrix))
     subjects = [_subject(copy, method, aspect) for copy in (matrix, shuffled(matrix, rng), before)]
     return tuple(
         Reading(name, *(METRICS[name](subject) for subject in subjects))
@@ -108,18 +112,22 @@ def measure(
     )
 
 
-def shuffled(matrix: Array, rng: np.random.Generator) -> Array:
+def shuffled(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     """Return the shuffled copy: the same entries in random order."""
     return rng.permutation(matrix.reshape(-1)).reshape(matrix.shape)
 
 
-def untrained(shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    """Return a fresh initialisation of shape (outputs, inputs): PyTorch's, U(±1/√inputs)."""
-    bound = 1 / math.sqrt(shape[1])
-    return rng.uniform(-bound, bound, shape)
+def untrained(shape: tuple[int, int], rng: np.random.Generator, beta: int = 1) -> Matrix:
+    """Return a fresh initialisation of shape (outputs, inputs): PyTorch's, U(±1/√inputs).
+
+    For complex weights (β = 2) both parts are drawn so, over √2: the variance is the same.
+    """
+    bound = 1 / math.sqrt(beta * shape[1])
+    drawn: Matrix = rng.uniform(-bound, bound, shape)
+    return drawn if beta == 1 else drawn + 1j * rng.uniform(-bound, bound, shape)
 
 
-def subsampled(matrix: Array, aspect: float = 0.5, rows: int = 100, windows: int = 4) -> Array:
+def subsampled(matrix: Matrix, aspect: float = 0.5, rows: int = 100, windows: int = 4) -> Array:
     """Return the eigenvalues of parts of one aspect ratio, pooled and descending (FARMS).
 
     Exponents depend on the aspect ratio p/n even on pure noise (measured, tail from the median
@@ -286,7 +294,7 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def _subject(matrix: Array, method: Method, aspect: float | None) -> Subject:
+def _subject(matrix: Matrix, method: Method, aspect: float | None) -> Subject:
     spectrum = Spectrum.of(matrix)
     parts = None if aspect is None else subsampled(matrix, aspect)
     return Subject(spectrum, method(spectrum, lambda: matrix), parts)

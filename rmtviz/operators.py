@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.checkpoint import Checkpoint
+from rmtviz.checkpoint import Checkpoint, double
 from rmtviz.errors import BadOption
 from rmtviz.layers import Layer
 
@@ -39,7 +39,7 @@ def values(checkpoint: Checkpoint, layer: Layer, sides: tuple[int, ...]) -> NDAr
     small = any(side < k for side, k in zip(sides, kernel, strict=False))
     if not kernel or len(kernel) != len(sides) or small or blocks > MOST:
         raise BadOption("operator_sides", layer=layer.name, sides="×".join(map(str, sides)))
-    tensor = layer.matrix(checkpoint).astype(np.float64).reshape(rows, -1, *kernel)
+    tensor = double(layer.matrix(checkpoint)).reshape(rows, -1, *kernel)
     axes = tuple(range(2, tensor.ndim))
     transfer = np.fft.fftn(tensor, sides, axes)
     found = np.linalg.svd(np.moveaxis(transfer, (0, 1), (-2, -1)), compute_uv=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.checkpoint import FLOATS, Checkpoint, Tensor, precise
 from rmtviz.kinds import ADAPTERS, KINDS, PAIRS
 
 ADAPTER = re.compile(r"^(?P<stem>.*lora[._])(?P<word>A|down)(?P<end>(\.\w+)?(\.weight)?)$")
@@ -53,7 +53,11 @@ def adapters(checkpoint: Checkpoint) -> Mapping[str, tuple[str, str]]:
 
 
 def scale(checkpoint: Checkpoint, first: str) -> float:
-    """Return the scale s = α/r of an update where the file has its α, else 1."""
+    """Return the scale s of an update: on record, or α/r where the file has its α; else 1."""
+    told = checkpoint.about.get("scales")
+    known = told.get(first) if isinstance(told, dict) else None
+    if isinstance(known, float | int) and 0 < known < math.inf:
+        return float(known)
     return _alpha(checkpoint, first)[1] / checkpoint.tensors[first].shape[0]
 
 
@@ -73,7 +77,7 @@ def _alpha(checkpoint: Checkpoint, first: str) -> tuple[str, float]:
     stem = found["stem"].rstrip("._").removesuffix("lora") if found else ""
     name, rank = f"{stem}alpha", float(checkpoint.tensors[first].shape[0])
     tensor = checkpoint.tensors.get(name)
-    if tensor is None or tensor.size != 1 or not tensor.floating:
+    if tensor is None or tensor.size != 1 or tensor.dtype.name not in FLOATS:
         return "", rank
     alpha = float(tensor.read().reshape(-1)[0])
     return (name, alpha) if math.isfinite(alpha) and alpha > 0 else ("", rank)
@@ -85,7 +89,8 @@ def pair_kind(checkpoint: Checkpoint, first: str, second: str) -> str | None:
     told = told_kinds(checkpoint).get(second, "")
     for kind in [told] if told in PAIRS else ["linear", "convolution"]:
         a, b = tensors
-        if a and b and holds(kind, a) and holds(kind, b):
+        alike = a and b and precise(a.dtype) is precise(b.dtype)
+        if a and b and alike and holds(kind, a) and holds(kind, b):
             return kind if KINDS[kind].whole(a.shape, b.shape) else None
     return None
 

@@ -2,9 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 
 class Room:
@@ -31,10 +32,23 @@ class Room:
                 self._changed.notify_all()
 
 
+class AtOnce(Executor):
+    """No threads: what is submitted is done before `submit` returns."""
+
+    def submit(self, function: Callable[..., Any], /, *given: Any, **more: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*given, **more))
+        return done
+
+
 @contextmanager
-def threads(tasks: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads, one a core; leaving early drops the tasks that have not begun."""
-    pool = ThreadPoolExecutor(min(tasks, os.cpu_count() or 1))
+def threads(tasks: int, light: bool = False) -> Iterator[Executor]:
+    """Yield threads, one a core; leaving early drops the tasks that have not begun.
+
+    For `light` tasks there are none: to hand a task over takes a millisecond, and ten on a
+    busy machine.
+    """
+    pool = AtOnce() if light else ThreadPoolExecutor(min(tasks, os.cpu_count() or 1))
     try:
         yield pool
     finally:

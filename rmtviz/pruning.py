@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rmtviz import knobs, layers, sparse
 from rmtviz.analysis import Analysis, LayerAnalysis
-from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.checkpoint import Checkpoint, Tensor, double
 from rmtviz.costs import Size as Size
 from rmtviz.cuts import FORMS as FORMS
 from rmtviz.cuts import LayerCut as LayerCut
@@ -86,9 +86,9 @@ def plan(
 def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
     """Return a layer's factors: the slow part of a cut, the same for every rank."""
     if layer.adapter:
-        first, second = (each.astype(np.float64) for each in layer.held(checkpoint))
+        first, second = map(double, layer.held(checkpoint))
         return Factors.of_pair(first, layer.scale * second)
-    return Factors.of(layer.matrix(checkpoint).astype(np.float64))
+    return Factors.of(double(layer.matrix(checkpoint)))
 
 
 def apply(
@@ -212,7 +212,7 @@ def _shifted(bias: Tensor, shift: Array | None) -> Tensor:
     """Return a bias with something added to it."""
     if shift is None:
         return bias
-    return Tensor.of((bias.read().astype(np.float64) + shift).astype(bias.dtype))
+    return Tensor.of((double(bias.read()) + shift).astype(bias.dtype))
 
 
 def _stored(

@@ -41,7 +41,7 @@ def cut_report(
 ) -> str:
     """Return a plan's summary as one self-contained HTML page, without scripts."""
     before, after = sizes
-    head = verdict.of_plan(before, after, read) if plan.cuts else say("verdict.model_empty")
+    head = verdict.of_plan(plan, before, after, read) if plan.cuts else say("verdict.model_empty")
     parts = [
         tag("h1", head),
         tag("p", say("report.model", source=analysis.model.source)),

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtviz.checkpoint import Checkpoint, Tensor
 
@@ -13,7 +15,7 @@ def largest(checkpoint: Checkpoint, names: Collection[str], share: float) -> Che
 
     Those of the largest size over all of them stay, one at least.
     """
-    sizes = [np.abs(checkpoint[name].astype(np.float32)).ravel() for name in names]
+    sizes = [_sizes(checkpoint[name]).ravel() for name in names]
     if not sizes or share >= 1:
         return checkpoint
     entries = np.concatenate(sizes)
@@ -22,7 +24,7 @@ def largest(checkpoint: Checkpoint, names: Collection[str], share: float) -> Che
     tensors = dict(checkpoint.tensors)
     for name in names:
         array = checkpoint[name]
-        small = np.abs(array.astype(np.float32)) < bound
+        small = _sizes(array) < bound
         tensors[name] = Tensor.of(np.where(small, np.zeros_like(array), array))
     return replace(checkpoint, tensors=tensors)
 
@@ -40,8 +42,13 @@ def nbytes(tensor: Tensor) -> int:
     four bytes a row.
     """
     if not tensor.floating or len(tensor.shape) < 2:
-        return tensor.nbytes
+        return tensor.stored
     count, rows, wide = held(tensor), tensor.shape[0], tensor.dtype.itemsize
     index = 2 if tensor.size // rows <= 65_536 else 4
     bits = count * wide + -(-tensor.size // 8)
-    return min(tensor.nbytes, bits, count * (wide + index) + 4 * (rows + 1))
+    return min(tensor.stored, bits, count * (wide + index) + 4 * (rows + 1))
+
+
+def _sizes(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the absolute values of the entries."""
+    return np.abs(array.astype(np.complex64 if array.dtype.kind == "c" else np.float32))

@@ -1,28 +1,30 @@
 """The singular values of one matrix, and the conventions of the whole package.
 
 W is m × n' (rows × columns). Everywhere p = min, n = max of the two sides, and the aspect
-ratio is c = p/n in (0, 1]. Eigenvalues are those of (1/n) W Wᵀ (the p × p side): λ = s²/n.
-σ² is the variance of the entries of the noise. The law's edges are λ± = σ² (1 ± √c)², in
-singular values √(n λ±) = σ (√n ± √p). Inside the package everything is on the scale of
-eigenvalues; people are shown singular values unless they ask for eigenvalues.
+ratio is c = p/n in (0, 1]. Eigenvalues are those of (1/n) W Wᴴ (the p × p side): λ = s²/n.
+σ² = E|w|² is the variance of the entries of the noise, real or complex. The law's edges are
+λ± = σ² (1 ± √c)², in singular values √(n λ±) = σ (√n ± √p). Inside the package everything is
+on the scale of eigenvalues; people are shown singular values unless they ask for eigenvalues.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtviz import blas, markup
+from rmtviz.checkpoint import double, precise
 from rmtviz.words import say
 
 Array = NDArray[np.float64]
 
 
 BLOCK = 2**20
-"""So many entries of a matrix are converted to float64 at a time, or an eighth of a Gram matrix."""
+"""So many entries of a matrix are converted at a time, or as many as an eighth of a Gram matrix."""
 
 DOUBLE = 2.0**-52
 """The relative rounding ε of float64."""
@@ -41,7 +43,8 @@ class Spectrum:
 
     `precision` is the relative rounding ε of the numbers in which the matrix is stored.
     `estimated` is 0 for exact values; else the values are quantiles (`estimation`), and it is the
-    largest standard error of their distribution function, a share of the p values.
+    largest standard error of their distribution function, a share of the p values. `beta` is 1
+    for a real matrix, 2 for a complex one: by it noise scatters, not its mean law.
 
     Raises:
         ValueError: not p values, or values that are negative, not finite or not descending.
@@ -51,6 +54,7 @@ class Spectrum:
     shape: tuple[int, int]
     precision: float = DOUBLE
     estimated: float = 0.0
+    beta: int = 1
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
@@ -76,8 +80,8 @@ class Spectrum:
         return markup.shown(head, note=note)
 
     @classmethod
-    def of(cls, matrix: NDArray[np.floating]) -> "Spectrum":
-        """Return the singular values of a real matrix (m × n'), computed in float64.
+    def of(cls, matrix: NDArray[Any]) -> "Spectrum":
+        """Return the singular values of a matrix (m × n'), computed in double precision.
 
         By the Gram matrix, and where that would lose a small value by a full SVD instead.
         Both routes release the interpreter lock.
@@ -89,7 +93,7 @@ class Spectrum:
         return cls.by_gram(matrix) or cls.by_svd(matrix)
 
     @classmethod
-    def by_gram(cls, matrix: NDArray[np.floating]) -> "Spectrum | None":
+    def by_gram(cls, matrix: NDArray[Any]) -> "Spectrum | None":
         """Return the square roots of the eigenvalues of the Gram matrix of the smaller side.
 
         They are right to 1e-11 of the largest for any value that is not tiny beside it;
@@ -99,7 +103,7 @@ class Spectrum:
 
     @classmethod
     def by_product(
-        cls, second: NDArray[np.floating], first: NDArray[np.floating], scale: float = 1.0
+        cls, second: NDArray[Any], first: NDArray[Any], scale: float = 1.0
     ) -> "Spectrum":
         """Return the singular values of the product s B A (m × r and r × n) without making it.
 
@@ -109,42 +113,46 @@ class Spectrum:
             NotFiniteError: NaN or infinite entries, or so large that their squares are.
         """
         peak(second), peak(first)
-        left, right = (np.linalg.qr(each.astype(np.float64)).R for each in (second, first.T))
+        left, right = (np.linalg.qr(double(each)).R for each in (second, first.T))
         shape = (len(second), first.shape[1])
         values = np.zeros(min(shape))
         found = np.linalg.svd(scale * (left @ right.T), compute_uv=False)
         values[: len(found)] = found
-        return cls(values, shape, rounding(second))
+        return cls(values, shape, rounding(second), beta=max(symmetry(second), symmetry(first)))
 
     @classmethod
-    def by_svd(cls, matrix: NDArray[np.floating]) -> "Spectrum":
+    def by_svd(cls, matrix: NDArray[Any]) -> "Spectrum":
         """Return the singular values by a full SVD (LAPACK's gesdd). Raises what `of` raises."""
         wide = on_side(matrix)
         unit = peak(wide)
-        full = wide.astype(np.float64)
+        full = wide.astype(precise(wide.dtype))
         full /= unit or 1.0
         values = np.asarray(np.linalg.svd(full, compute_uv=False), dtype=np.float64)
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        return cls(unit * values, shape, rounding(matrix))
+        return cls(unit * values, shape, rounding(matrix), beta=symmetry(matrix))
 
     @classmethod
     def gaussian(
-        cls, shape: tuple[int, int], rng: np.random.Generator, sigma: float = 1.0
+        cls,
+        shape: tuple[int, int],
+        rng: np.random.Generator,
+        sigma: float = 1.0,
+        beta: int = 1,
     ) -> "Spectrum":
         """Draw the spectrum of a matrix of independent N(0, σ²) entries, without the matrix.
 
         Exact in law, from 2p − 1 random numbers: the singular values of a p × p bidiagonal
-        matrix of independent χ variables. Source: Dumitriu and Edelman, J. Math. Phys. 43
-        (2002) 5830, β = 1.
+        matrix of independent χ variables, of β times as many degrees of freedom, over √β.
+        Source: Dumitriu and Edelman, J. Math. Phys. 43 (2002) 5830.
         """
         from scipy.linalg import eigvalsh_tridiagonal
 
         p, n = min(shape), max(shape)
-        d = rng.chisquare(np.arange(n, n - p, -1.0))
-        e = rng.chisquare(np.arange(p - 1.0, 0.0, -1.0))
+        d = rng.chisquare(beta * np.arange(n, n - p, -1.0)) / beta
+        e = rng.chisquare(beta * np.arange(p - 1.0, 0.0, -1.0)) / beta
         diagonal = d + np.concatenate([[0.0], e])
         squares = eigvalsh_tridiagonal(diagonal, np.sqrt(d[:-1] * e))
-        return cls(sigma * np.sqrt(np.maximum(squares[::-1], 0.0)), shape)
+        return cls(sigma * np.sqrt(np.maximum(squares[::-1], 0.0)), shape, beta=beta)
 
     @property
     def p(self) -> int:
@@ -190,23 +198,24 @@ class Spectrum:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gram:
-    """The Gram matrix W Wᵀ of the smaller side, in units of `unit`²; its lower triangle counts."""
+    """The Gram matrix W Wᴴ of the smaller side, in units of `unit`²; its lower triangle counts."""
 
-    values: Array
+    values: NDArray[Any]
     unit: float
     shape: tuple[int, int]
     precision: float
+    beta: int
 
     @classmethod
-    def of(cls, matrix: NDArray[np.floating]) -> "Gram":
-        """Return the Gram matrix of a real matrix, in float64. Raises what `Spectrum.of` raises."""
+    def of(cls, matrix: NDArray[Any]) -> "Gram":
+        """Return the Gram matrix in double precision. Raises what `Spectrum.of` raises."""
         wide = on_side(matrix)
         shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        values, precision = _gram(wide, 1.0), rounding(matrix)
-        if 1e-200 < values.diagonal().max() < 1e200:
-            return cls(values, 1.0, shape, precision)
+        values, about = _gram(wide, 1.0), (shape, rounding(matrix), symmetry(matrix))
+        if 1e-200 < values.diagonal().real.max() < 1e200:
+            return cls(values, 1.0, *about)
         unit = peak(wide)  # entries that are not finite, or whose squares overflow or vanish
-        return cls(_gram(wide, unit) if unit else values, unit, shape, precision)
+        return cls(_gram(wide, unit) if unit else values, unit, *about)
 
     def spectrum(self) -> Spectrum | None:
         """Return what `Spectrum.by_gram` returns. Once: the matrix is overwritten."""
@@ -215,10 +224,16 @@ class Gram:
         squares = blas.eigenvalues(self.values)[::-1]
         if squares[-1] <= TINY * squares[0]:
             return None
-        return Spectrum(self.unit * np.sqrt(squares), self.shape, self.precision)
+        values = self.unit * np.sqrt(squares)
+        return Spectrum(values, self.shape, self.precision, beta=self.beta)
 
 
-def rounding(matrix: NDArray[np.floating]) -> float:
+def symmetry(matrix: NDArray[Any]) -> int:
+    """Return β: 1 where all entries are real, also in a complex dtype, and 2 elsewhere."""
+    return 2 if np.iscomplexobj(matrix) and bool(matrix.imag.any()) else 1
+
+
+def rounding(matrix: NDArray[Any]) -> float:
     """Return the relative rounding ε of a matrix's numbers; that of float64 for whole numbers."""
     try:
         return float(ml_dtypes.finfo(matrix.dtype).eps)  # type: ignore[no-untyped-call]
@@ -226,21 +241,29 @@ def rounding(matrix: NDArray[np.floating]) -> float:
         return DOUBLE
 
 
-def on_side(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
+def shifted(array: NDArray[Any], exponent: int) -> NDArray[Any]:
+    """Return numbers in double precision times 2^exponent, exactly, without overflow on the way."""
+    parts = np.ascontiguousarray(array).view(np.float64)
+    return np.ldexp(parts, exponent).view(array.dtype)
+
+
+def on_side(matrix: NDArray[Any]) -> NDArray[Any]:
     """Return the matrix on its side, so that it has no more rows than columns."""
     if matrix.ndim != 2 or not matrix.size:
         raise ValueError(f"a matrix has two sides, both at least 1, not {matrix.shape}")
     return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
 
 
-def blocks(wide: NDArray[np.floating], entries: int = BLOCK) -> Iterator[Array]:
-    """Yield the columns in float64, a few at a time, so that no second copy of all is made."""
+def blocks(wide: NDArray[Any], entries: int = BLOCK) -> Iterator[NDArray[Any]]:
+    """Yield the columns in double precision, a few at a time: no second copy of all is made."""
     step = max(1, entries // len(wide))
     for start in range(0, wide.shape[1], step):
-        yield np.asarray(wide[:, start : start + step], dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # of NaN there is a kind that warns
+            block = double(wide[:, start : start + step])
+        yield block
 
 
-def peak(wide: NDArray[np.floating]) -> float:
+def peak(wide: NDArray[Any]) -> float:
     """Return the largest absolute entry, as what to divide by.
 
     Raises:
@@ -253,9 +276,9 @@ def peak(wide: NDArray[np.floating]) -> float:
     return largest
 
 
-def _gram(wide: NDArray[np.floating], unit: float) -> Array:
+def _gram(wide: NDArray[Any], unit: float) -> NDArray[Any]:
     """Return the lower triangle of the Gram matrix of the rows, in units of `unit`²."""
-    total = np.zeros((len(wide), len(wide)))
+    total = np.zeros((len(wide), len(wide)), precise(wide.dtype))
     for block in blocks(wide, max(BLOCK, len(wide) ** 2 // 8)):
         blas.add_gram(total, block if unit == 1.0 else block / unit)
     return total

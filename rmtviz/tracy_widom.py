@@ -1,9 +1,16 @@
-"""The Tracy–Widom law (β = 1): how far the largest eigenvalue of noise strays from the edge.
+"""The Tracy–Widom law: how far the largest eigenvalue of noise strays from the edge.
 
-Sources: Tracy and Widom, Commun. Math. Phys. 177 (1996) 727; the Fredholm determinant
-F₁(s) = det(I − Ai(x + y + s)) on L²(0, ∞) of Ferrari and Spohn, J. Phys. A 38 (2005) L557,
-evaluated by Gauss–Legendre quadrature (Bornemann, Math. Comp. 79 (2010) 871);
-centring and scale: Johnstone, Ann. Stat. 29 (2001) 295, and Ma, Bernoulli 18 (2012) 322.
+TW₁ is that of real matrices, TW₂ of complex ones (β = 1, 2). With the operator A of kernel
+Ai(x + y + s) on L²(0, ∞),
+
+    F₁(s) = det(I − A),    F₂(s) = det(I − A²),
+
+where A² is the Airy kernel of Tracy and Widom.
+
+Sources: Tracy and Widom, Commun. Math. Phys. 159 (1994) 151 and 177 (1996) 727; Ferrari and
+Spohn, J. Phys. A 38 (2005) L557, for F₁; the determinants by Gauss–Legendre quadrature:
+Bornemann, Math. Comp. 79 (2010) 871; centring and scale: Johnstone, Ann. Stat. 29 (2001) 295,
+Ma, Bernoulli 18 (2012) 322 (β = 1), and Bornemann, arXiv 2403.07628 (β = 2).
 """
 
 import functools
@@ -12,8 +19,8 @@ import math
 import numpy as np
 
 
-def cdf(s: float) -> float:
-    """Return P(TW₁ ≤ s), to about 1e-12 for s ≥ −10; 0 below."""
+def cdf(s: float, beta: int = 1) -> float:
+    """Return P(TW_β ≤ s), to about 1e-12 for s ≥ −10; 0 below."""
     if s < -10:
         return 0.0
     from scipy.special import airy
@@ -21,12 +28,13 @@ def cdf(s: float) -> float:
     nodes, weights = _quadrature()
     kernel: np.ndarray = airy(nodes[:, None] + nodes[None, :] + s)[0]
     root = np.sqrt(weights)
-    return float(np.linalg.det(np.eye(len(nodes)) - root[:, None] * kernel * root[None, :]))
+    airy_operator = root[:, None] * kernel * root[None, :]
+    return float(np.linalg.det(np.eye(len(nodes)) - np.linalg.matrix_power(airy_operator, beta)))
 
 
 @functools.lru_cache(maxsize=256)
-def quantile(u: float) -> float:
-    """Return the quantile of TW₁ at probability u in [1e-8, 1 − 1e-8].
+def quantile(u: float, beta: int = 1) -> float:
+    """Return the quantile of TW_β at probability u in [1e-8, 1 − 1e-8].
 
     Raises:
         ValueError: the probability lies outside.
@@ -35,7 +43,7 @@ def quantile(u: float) -> float:
         raise ValueError(f"the probability must lie in [1e-8, 1 − 1e-8], not {u}")
     from scipy.optimize import brentq
 
-    return float(brentq(lambda s: cdf(s) - u, -9.0, 14.0, xtol=1e-12))
+    return float(brentq(lambda s: cdf(s, beta) - u, -9.0, 14.0, xtol=1e-12))
 
 
 def edge_width(ratio: float, n: int) -> float:
@@ -55,16 +63,26 @@ def edge_shift(p: int, n: int, kurtosis: float) -> float:
     return kurtosis * (1 + math.sqrt(p / n)) ** 2 / math.sqrt(p * n)
 
 
-def largest_eigenvalue(p: int, n: int) -> tuple[float, float]:
-    """Return Ma's centring μ and scale s: (λ₁(W Wᵀ) − μ)/s → TW₁ for unit entries, any p, n ≥ 1."""
-    a, b = math.sqrt(n - 0.5), math.sqrt(p - 0.5)
+def largest_eigenvalue(p: int, n: int, beta: int = 1) -> tuple[float, float]:
+    """Return centring μ and scale s: (λ₁(W Wᴴ) − μ)/s → TW_β for unit entries, any p, n ≥ 1.
+
+    Real matrices converge at the rate p^(−2/3) with Ma's n − ½ and p − ½ in the place of n
+    and p, complex ones with n and p themselves.
+    """
+    a, b = _sides(p, n, beta)
     return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
 
 
-def smallest_eigenvalue(p: int, n: int) -> tuple[float, float]:
-    """Return the mirror of `largest_eigenvalue`: (μ − λ_p(W Wᵀ))/s → TW₁, for p < n."""
-    a, b = math.sqrt(n - 0.5), math.sqrt(p - 0.5)
+def smallest_eigenvalue(p: int, n: int, beta: int = 1) -> tuple[float, float]:
+    """Return the mirror of `largest_eigenvalue`: (μ − λ_p(W Wᴴ))/s → TW_β, for p < n."""
+    a, b = _sides(p, n, beta)
     return (a - b) ** 2, (a - b) * max(1 / b - 1 / a, 0.0) ** (1 / 3)
+
+
+def _sides(p: int, n: int, beta: int) -> tuple[float, float]:
+    """Return √(n − δ) and √(p − δ), δ = 1/β − ½."""
+    shift = 1 / beta - 1 / 2
+    return math.sqrt(n - shift), math.sqrt(p - shift)
 
 
 @functools.cache

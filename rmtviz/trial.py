@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rmtviz import evaluation, layers, pruning
-from rmtviz.checkpoint import Checkpoint, Tensor
+from rmtviz.checkpoint import Checkpoint, Tensor, double
 from rmtviz.datasets import Samples
 from rmtviz.evaluation import Evaluation, Latency, Paired
 from rmtviz.networks import Choice
@@ -91,9 +91,10 @@ def controls(
             continue
         parts = (known or {}).get(cut.name) or pruning.factors(checkpoint, whole[cut.name])
         kept = parts.truncated(cut.rank_after, None, cut.kept)
-        bulk = whole[cut.name].matrix(checkpoint).astype(np.float64) - kept
+        bulk = double(whole[cut.name].matrix(checkpoint)) - kept
         planned = parts.truncated(cut.rank_after, cut.values, cut.kept)
         noise = rng.standard_normal(bulk.shape)
+        noise = noise + 1j * rng.standard_normal(bulk.shape) if np.iscomplexobj(bulk) else noise
         noise *= np.linalg.norm(bulk) / np.linalg.norm(noise)
         layer = stored[cut.name]
         for control, matrix in (("bulk", bulk), ("fresh", planned + noise)):

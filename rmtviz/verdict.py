@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import Law, Status
 from rmtviz.fits.base import null_band
-from rmtviz.pruning import Size
+from rmtviz.pruning import PruningPlan, Size
 from rmtviz.words import say
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ def of_fit(layer: LayerAnalysis) -> str:
     """Return how good the fit is and what follows for somebody who wants to cut."""
     if layer.law is None:
         return say(f"advice.{layer.status}")
-    band = null_band(layer.shown.p - (layer.spikes or 0))
+    band = null_band(layer.shown.p - (layer.spikes or 0), layer.shown.beta)
     return say(f"law.{layer.law}", ks=layer.ks, band=band)
 
 
 def of_noise(layer: LayerAnalysis) -> tuple[str, ...]:
-    """Return what else there is to know: an estimate, and what the entries say of the noise."""
+    """Return what else there is to know: codes, an estimate, what the entries say of the noise."""
     entries, words = layer.entries, []
+    if layer.layer.codes:
+        words.append(say("verdict.coded", codes=layer.layer.codes))
     if layer.spectrum.estimated:
         words.append(say("verdict.noise_estimated", error=layer.spectrum.estimated))
     if layer.scaled:
@@ -99,10 +101,12 @@ def of_model(analysis: Analysis) -> str:
     return say("verdict.both", first=sentence, second=say(f"verdict.model_poor{one}", poor=poor))
 
 
-def of_plan(before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None") -> str:
+def of_plan(
+    plan: PruningPlan, before: Size, after: Size, read: "tuple[Evaluation, Evaluation] | None"
+) -> str:
     """Return one sentence about a cut: what it stores and, where it was read, what it costs."""
     share = after.parameters / before.parameters
-    key = "plan_none" if after == before else "plan"
+    key = "plan_none" if plan.nothing else "plan"
     sentence = say(f"verdict.{key}", share=share, after=after.parameters, before=before.parameters)
     if read is None:
         return sentence

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "version words errors extras knobs tokens site markup parallel",
     "marchenko_pastur checkpoint entries sparse",
-    "tracy_widom blas spectrum spiked screenot factors heads kinds pairs chains layers operators "
-    "graphs formats folders",
+    "tracy_widom blas spectrum spiked screenot factors heads kinds pairs peft chains layers "
+    "attention operators protos grids codes graphs formats folders",
     "estimation fits metrics",
     "decomposition cache analysis",
     "rules",
@@ -48,7 +48,7 @@ FAMILIES = (
 )
 """Open folders: their members know the folder's shared modules, never each other."""
 
-SHARED = {"formats": ("zips", "pickles")}
+SHARED = {"formats": ("sources", "zips", "pickles")}
 """The shared modules of a family, besides `base` and every name with an underscore in front."""
 
 COMPOSED = {"fits": ("iterated", "dyson", "censored"), "formats": ("__main__",)}

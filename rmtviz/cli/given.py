@@ -1,6 +1,5 @@
 """What words on the command line say of a file: kinds, pairs, data, and how the network runs."""
 
-import dataclasses
 import importlib.util
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,21 +46,18 @@ def headed(checkpoint: Any, word: str | None) -> Any:
     """Return the checkpoint with each head looked at alone: "12", "32:8" or "config".
 
     Raises:
-        BadOption: not of that form, or nothing is known from a config.
+        BadOption: not of that form, or as `attention.by_heads`.
     """
     if word is None:
         return checkpoint
-    from rmtviz.heads import Heads
+    from rmtviz import attention
 
-    known = Heads.of(checkpoint.about.get("heads"))
-    count, _, shared = word.partition(":")
-    if word != "config" and count.isdecimal() and (shared or count).isdecimal():
-        known = Heads.of({"count": int(count), "shared": int(shared or count)})
-    elif word != "config":
-        known = None
-    if known is None:
+    if word == "config":
+        return attention.by_heads(checkpoint)
+    counts = [int(part) if part.isdecimal() else 0 for part in word.split(":")]
+    if len(counts) > 2 or 0 in counts:
         raise BadOption("heads_form", option=word)
-    return checkpoint.with_about(heads=dataclasses.asdict(known) | {"each": True})
+    return attention.by_heads(checkpoint, *counts)
 
 
 def told(checkpoint: Any, words: Sequence[str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rmtviz.cli.given import labelled
 from rmtviz.cli.show import progress
 from rmtviz.cli.written import format_of, save
 from rmtviz.errors import BadOption
@@ -20,11 +21,12 @@ CLI_RUNS = 10
 
 
 @click.command(help=say("cli.train"))
-@click.option("--dataset", default="mnist", show_default=True, help=say("cli.dataset"))
+@click.argument("data", required=False)
+@click.option("--dataset", show_default="mnist", help=say("cli.dataset_train"))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=say("cli.out"))
 @click.option("--widths", default="512,256", show_default=True, help=say("cli.widths"))
 @click.option("--epochs", type=int, default=10, show_default=True, help=say("cli.epochs"))
-@click.option("--batch-size", type=int, default=128, show_default=True, help=say("cli.batch"))
+@click.option("--batch-size", type=int, help=say("cli.batch"))
 @click.option("--optimiser", default="adam", show_default=True, help=say("cli.optimiser"))
 @click.option(
     "--learning-rate", type=float, default=1e-3, show_default=True, help=say("cli.learning_rate")
@@ -47,8 +49,11 @@ CLI_RUNS = 10
 @click.option("--resume", is_flag=True, help=say("cli.resume"))
 @click.option("--json", "as_json", is_flag=True, help=say("cli.json_lines"))
 def train(
+    data: str | None,
+    dataset: str | None,
     output: Path,
     widths: str,
+    batch_size: int | None,
     schedule: str | None,
     rule: str,
     options: tuple[str, ...],
@@ -70,7 +75,13 @@ def train(
         raise BadOption("no_schedule", option=options[0])
     words = shared(options, tables)
     made = {name: knobs.make(table, name, words[name]) for name, table in tables.items()}
+    if data and dataset:
+        raise BadOption("data_twice", one=data, other=dataset)
+    given = labelled(data or dataset or "mnist")
+    own = given if given.digest else None
+    named = training.naming(own) if own else {"dataset": given.key}
     recipe = training.Training(
+        **(named if batch_size is None else named | {"batch_size": batch_size}),
         widths=training.widths(widths),
         schedule=made[schedule] if schedule is not None else None,
         rule=made[rule],
@@ -84,18 +95,22 @@ def train(
     def batch(place: training.Progress) -> None:
         bar.tick((place.epoch - 1) * place.steps + place.step, recipe.epochs * place.steps)
 
+    trained = recipe.data(own)
+    selection = len(trained.split("selection"))
     with bar:
-        for record in training.train(recipe, folder, resume, on_batch=batch):
+        for record in training.train(recipe, folder, resume, batch, own):
             last = record
             if record.epoch or record.cut:
                 bar.clear()
-                click.echo(json.dumps(line(record)) if as_json else say_epoch(record))
+                click.echo(json.dumps(line(record)) if as_json else say_epoch(record, selection))
     save(formats.write(last.checkpoint, kind), output)
     shutil.rmtree(folder, ignore_errors=True)
-    data = recipe.data()
-    found = evaluation.evaluate(recipe.network(data)(last.checkpoint), data.split("test"))
+    network = recipe.network(trained)(last.checkpoint)
+    found = evaluation.evaluate(network, trained.split("test"))
     end = {
         "output": str(output),
+        "dataset": recipe.dataset,
+        "selection_samples": selection,
         "digest": last.checkpoint.digest,
         "test_accuracy": found.accuracy,
         "test_samples": found.samples,
@@ -110,10 +125,10 @@ def line(record: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "cut" or value}
 
 
-def say_epoch(record: Any) -> str:
-    """Return an epoch as a line, and what was cut after it as another."""
+def say_epoch(record: Any, selection: int) -> str:
+    """Return an epoch as a line, with the number of selection samples, and a cut as another."""
     row = record.row()
-    words = say("cli.epoch", **row)
+    words = say("cli.epoch", samples=selection, **row)
     if not row["cut"]:
         return words
     cuts = ", ".join(

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rmtviz.formats.base import short
+from rmtviz.formats.sources import short
 from rmtviz.words import say
 
 ERASE, CURSOR = "\r\x1b[K", "\x1b[?25h"
@@ -110,7 +110,7 @@ def cut_table(plan: Any, before: Any, after: Any, output: Path) -> str:
         }
         for cut in plan.cuts
     ]
-    head = verdict.of_plan(before, after, None) if plan.cuts else say("verdict.model_empty")
+    head = verdict.of_plan(plan, before, after, None) if plan.cuts else say("verdict.model_empty")
     lines = [*columns(rows), "", head]
     if any(cut.stable is False and cut.form != "whole" for cut in plan.cuts):
         lines.append(say("cli.unstable"))

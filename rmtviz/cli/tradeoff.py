@@ -163,7 +163,7 @@ def _lines(
         if point.accuracy >= best[-1].accuracy - SHOWN
     ]
     head = say("cli.tried", count=len(found), samples=piece.whole.samples)
-    if not any(cut.form != "whole" for cut in chosen.plan.cuts):
+    if chosen.plan.nothing:
         end = [say("cli.kept_whole", budget=budget, samples=piece.whole.samples)]
     else:
         before = piece.whole.size.parameters

@@ -7,6 +7,7 @@ a line in the table.
 from collections.abc import Mapping
 
 from rmtviz.checkpoint import Checkpoint
+from rmtviz.datasets._own import KEY, divided, pack, sizes, unpack
 from rmtviz.datasets.base import SPLITS, Dataset, LabelNoise, Samples
 from rmtviz.datasets.digits import Digits
 from rmtviz.datasets.fashion import FashionMNIST
@@ -30,6 +31,7 @@ TEXTS = ("python-help",)
 
 __all__ = [
     "DATASETS",
+    "KEY",
     "MNIST",
     "OFFERED",
     "SPLITS",
@@ -40,27 +42,43 @@ __all__ = [
     "LabelNoise",
     "PythonHelp",
     "Samples",
+    "divided",
     "of",
+    "pack",
     "read",
+    "sizes",
+    "trained_on",
+    "unpack",
 ]
 
 
-def of(checkpoint: Checkpoint) -> tuple[Dataset, bool]:
+def trained_on(checkpoint: Checkpoint) -> str | None:
+    """Return the name or key of the data that a network of ours was trained on, by its record."""
+    recipe = checkpoint.about.get("trained")
+    name = recipe.get("dataset") if isinstance(recipe, dict) else None
+    known = isinstance(name, str) and (name in DATASETS or KEY.fullmatch(name))
+    return name if known else None
+
+
+def of(checkpoint: Checkpoint, own: Dataset | None = None) -> tuple[Dataset, bool]:
     """Return the dataset to judge a checkpoint by, and whether the network is foreign to us.
 
     A network that we trained says so in its record, and gets the labels that it was trained
-    on, noise included; its selection labels are as noisy. Every other network, and one whose
+    on, noise included; its selection labels are as noisy. Data of somebody's `own` are divided
+    as they were then, if they are those of the record. Every other network, and one whose
     record makes no sense, is foreign and gets the first dataset of the table as it is.
 
     Raises:
         DataRefused: the dataset's file is missing or broken.
     """
-    recipe = checkpoint.about.get("trained")
+    recipe, name = checkpoint.about.get("trained"), trained_on(checkpoint)
     recipe = recipe if isinstance(recipe, dict) else {}
-    name, share, seed = (recipe.get(key) for key in ("dataset", "label_noise", "seed"))
-    known = DATASETS.get(name) if isinstance(name, str) else None
+    share, seed = recipe.get("label_noise"), recipe.get("seed")
     share = share if isinstance(share, int | float) and 0 <= share <= 1 else None
     seed = seed if isinstance(seed, int) and seed >= 0 else None
-    if known is None or share is None or seed is None:
-        return next(iter(DATASETS.values()))()(), True
-    return known()().with_label_noise(share, seed), False
+    if name is not None and share is not None and seed is not None:
+        if name in DATASETS:
+            return DATASETS[name]()().with_label_noise(share, seed), False
+        if own is not None and own.key == name:
+            return divided(own, seed).with_label_noise(share, seed), False
+    return next(iter(DATASETS.values()))()(), True

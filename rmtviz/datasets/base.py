@@ -71,8 +71,9 @@ class Dataset:
     `image_shape` is (height, width), (channels, height, width), or (1, numbers) for what is
     no picture. Labels (N,), or (N, pixels) of text, whose images are tokens, run from 0 to
     `len(classes) - 1`; `mean` and `std` are those of the training file's levels / `top`.
-    `clean_labels` are the training labels before any noise.
-    The training file may be empty.
+    `clean_labels` are the training labels before any noise. `digest` is that of data of one's
+    own, and empty for those of the table; `scaled` says that the columns of a table have been
+    brought to mean 0 and standard deviation 1. The training file may be empty.
 
     Raises:
         ValueError: arrays that do not belong together; a fault of whoever made the dataset.
@@ -90,6 +91,8 @@ class Dataset:
     std: float
     noise: LabelNoise | None = None
     top: float = 255.0
+    digest: str = ""
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         pixels = math.prod(self.image_shape)
@@ -107,6 +110,11 @@ class Dataset:
                 raise ValueError(f"labels must be int64 from 0 to {self.outputs - 1}")
             images.flags.writeable = False
             labels.flags.writeable = False
+
+    @property
+    def key(self) -> str:
+        """What a recipe calls the data: the name in the table, or for one's own their content."""
+        return f"own-{self.digest[:16]}" if self.digest else self.name
 
     @property
     def pixels(self) -> int:

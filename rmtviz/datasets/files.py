@@ -5,10 +5,10 @@ samples, in an order shuffled once, so that a sorted file does not put its class
 """
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rmtviz import formats
 from rmtviz.checkpoint import FLOATS, Checkpoint
-from rmtviz.datasets import _idx, _pictures
+from rmtviz.datasets import _idx, _own, _pictures
 from rmtviz.datasets.base import Dataset
 from rmtviz.errors import DataRefused, FileRefused
 
@@ -69,6 +69,8 @@ def _named(
                 "data_form", source=name, samples=str(samples.shape), labels=str(labels.shape)
             )
     every = np.concatenate([labels for _, labels in parts])
+    if np.issubdtype(every.dtype, np.inexact) and not np.isfinite(every).all():
+        raise DataRefused("data_not_finite", source=name)
     known, codes = np.unique(every, return_inverse=True)
     if np.issubdtype(every.dtype, np.integer) and every.min() >= 0 and every.max() < MOST_CLASSES:
         known = np.arange(every.max() + 1)
@@ -85,8 +87,8 @@ def _named(
     last = (flat[-1], coded[1 if train is not None else 0])
     order = np.random.default_rng(0).permutation(len(last[1]))
     reference = flat[0][:SAMPLED].astype(np.float64) / top
-    return Dataset(
-        name=f"{name} ({hashlib.sha256(flat[-1].tobytes()).hexdigest()[:8]})",
+    own = Dataset(
+        name=name,
         train_images=first[0],
         train_labels=first[1],
         test_images=last[0][order],
@@ -98,6 +100,8 @@ def _named(
         std=float(reference.std()) or 1.0,
         top=top,
     )
+    digest = _own.digest(own)
+    return replace(own, name=f"{name} ({digest[:8]})", digest=digest)
 
 
 def _levels(samples: Array, name: str) -> Array:

@@ -41,5 +41,7 @@ class BEMA(Spectral):
         middle = slice(max(first - 1, 0), int(np.floor((1 - self.alpha) * p)))
         q = midpoint_quantiles(p, c)[middle]
         variance = float(q @ spectrum.eigenvalues[::-1][middle] / (q @ q))
-        margin = tracy_widom.quantile(1 - self.level) * tracy_widom.edge_width(c, spectrum.n)
+        margin = tracy_widom.quantile(1 - self.level, spectrum.beta) * tracy_widom.edge_width(
+            c, spectrum.n
+        )
         return variance, variance * (MarchenkoPastur(c).support[1] + margin)

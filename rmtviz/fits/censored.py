@@ -6,7 +6,6 @@ No member of the table: it needs to be told how many of the values are stored.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rmtviz import tracy_widom
 from rmtviz.fits.base import CLOSE, SMALLEST, Bulk, Law, MPFit, Status
@@ -16,13 +15,6 @@ from rmtviz.spectrum import Spectrum
 
 FARTHEST = 0.2
 """Beyond this Kolmogorov distance no bulk is claimed."""
-
-
-def spectrum(values: NDArray[np.float64], shape: tuple[int, int]) -> Spectrum:
-    """Return the spectrum of a product of two factors: its values, and zeros for the rest."""
-    padded = np.zeros(min(shape))
-    padded[: len(values)] = values
-    return Spectrum(padded, shape)
 
 
 def fit(spectrum: Spectrum, known: int, method: BEMA) -> MPFit:
@@ -46,7 +38,9 @@ def fit(spectrum: Spectrum, known: int, method: BEMA) -> MPFit:
     if window.stop - first < SMALLEST or spectrum.hard_rank < window.stop:
         return MPFit(method, Status.DEGENERATE)
     variance = float(q[window] @ values[window] / (q[window] @ q[window]))
-    margin = tracy_widom.quantile(1 - method.level) * tracy_widom.edge_width(c, spectrum.n)
+    margin = tracy_widom.quantile(1 - method.level, spectrum.beta) * tracy_widom.edge_width(
+        c, spectrum.n
+    )
     law = MarchenkoPastur(c, variance)
     cut = law.support[1] + variance * margin
     spikes = int(np.count_nonzero(values > cut))

@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz.checkpoint import double
 from rmtviz.fits.base import Matrix, Method, MPFit, Promises, Status, fitted, screen
 from rmtviz.fits.kritchman_nadler import KritchmanNadler
 from rmtviz.knobs import knob
-from rmtviz.spectrum import Spectrum
+from rmtviz.spectrum import Spectrum, shifted
 
 Array = NDArray[np.float64]
 
@@ -55,33 +56,33 @@ class Dyson(Method):
         return MPFit(self, fit.status, fit.bulk, spectrum)
 
 
-def equalised(matrix: NDArray[np.floating]) -> Spectrum:
+def equalised(matrix: NDArray[Any]) -> Spectrum:
     """Return the spectrum of the equalised matrix; rows and columns of zeros are left out."""
-    wide = np.asarray(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T, dtype=np.float64)
+    wide = double(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T)
     wide = wide[np.any(wide, axis=1)][:, np.any(wide, axis=0)]
-    wide = np.ldexp(wide, -math.frexp(float(np.abs(wide).max()))[1])
+    wide = shifted(wide, -math.frexp(float(np.abs(wide).max()))[1])
     for _ in range(2):
         rows, columns = variances(wide)
         wide = wide / np.sqrt(rows)[:, None] / np.sqrt(columns)
     return Spectrum.of(wide)
 
 
-def variances(matrix: Array) -> tuple[Array, Array]:
+def variances(matrix: NDArray[Any]) -> tuple[Array, Array]:
     """Return x (p) and y (n): the noise of entry (i, j) of a p × n matrix has variance x_i y_j.
 
-    With G = W Wᵀ, η a multiple of the median singular value, and the resolvent's diagonals
+    With G = W Wᴴ, η a multiple of the median singular value, and the resolvent's diagonals
 
-        g_i = η [(G + η²)⁻¹]_ii,    h_j = (1 − [Wᵀ (G + η²)⁻¹ W]_jj)/η,
+        g_i = η [(G + η²)⁻¹]_ii,    h_j = (1 − [Wᴴ (G + η²)⁻¹ W]_jj)/η,
 
     the Dyson equation for such noise says 1/g_i = η + x_i Σ y_j h_j and 1/h_j = η + y_j Σ x_i g_i,
     with Σ x_i g_i · Σ y_j h_j = p − η Σ g_i. Landa and Kluger (2025), equations 13–18.
     """
     p, _ = matrix.shape
-    gram = matrix @ matrix.T
+    gram = matrix @ matrix.conj().T
     eta = DEPTH * math.sqrt(float(np.median(np.linalg.eigvalsh(gram))))
     inverse = np.linalg.inv(gram + eta**2 * np.eye(p))
-    g = eta * np.diag(inverse)
-    h = (1 - np.einsum("ij,ij->j", matrix, inverse @ matrix)) / eta
+    g = eta * np.diag(inverse).real
+    h = (1 - np.einsum("ij,ij->j", matrix.conj(), inverse @ matrix).real) / eta
     total = math.sqrt(p - eta * float(g.sum()))
     x, y = (1 / g - eta) / total, (1 / h - eta) / total
     return np.maximum(x, FLOOR * x.max()), np.maximum(y, FLOOR * y.max())

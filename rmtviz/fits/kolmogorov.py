@@ -28,11 +28,11 @@ class Kolmogorov(Spectral):
     level: float = knob(0.10, low=1e-6, high=0.999)
 
     def estimate(self, spectrum: Spectrum) -> tuple[float, float]:
-        t = tracy_widom.quantile(1 - self.level)
+        t = tracy_widom.quantile(1 - self.level, spectrum.beta)
 
         def one(part: Spectrum) -> tuple[float, float]:
             variance = closest(part)
-            centre, scale = tracy_widom.largest_eigenvalue(part.p, part.n)
+            centre, scale = tracy_widom.largest_eigenvalue(part.p, part.n, part.beta)
             return variance, variance * (centre + t * scale) / part.n
 
         return deflated(spectrum, one)

@@ -21,7 +21,8 @@ class KritchmanNadler(Spectral):
         ρ_i = (b_i + √(b_i² − 4 λ_i σ²))/2,   b_i = λ_i + σ² − σ² (p − k)/n,
 
     and the search ends at the first k with n λ_{k+1} ≤ σ̂² (μ + t s): centring and scale of
-    the largest of p − k noise eigenvalues, t the upper Tracy–Widom quantile of `level`.
+    the largest of p − k noise eigenvalues, t the upper Tracy–Widom quantile of `level`, each
+    for real or for complex matrices.
 
     Sources: Kritchman and Nadler, Chemom. Intell. Lab. Syst. 94 (2008) 19, eqs. 13–17, and
     IEEE Trans. Signal Process. 57 (2009) 3930; constants of Ma, Bernoulli 18 (2012) 322.
@@ -30,14 +31,14 @@ class KritchmanNadler(Spectral):
     level: float = knob(0.10, low=1e-6, high=0.999)
 
     def estimate(self, spectrum: Spectrum) -> tuple[float, float]:
-        t = tracy_widom.quantile(1 - self.level)
+        t = tracy_widom.quantile(1 - self.level, spectrum.beta)
         p, n = spectrum.p, spectrum.n
         eigenvalues = spectrum.eigenvalues
         tail = np.cumsum(eigenvalues[::-1])[::-1]
         variance, cut = float(tail[0]) / p, 0.0
         for k in range(p // 2 + 1):
             spikes, rest = eigenvalues[:k], float(tail[k])
-            centre, scale = tracy_widom.largest_eigenvalue(p - k, n)
+            centre, scale = tracy_widom.largest_eigenvalue(p - k, n, spectrum.beta)
             height = (centre + t * scale) / n
             # a rough σ², from that of one spike fewer, is enough where a spike is clear
             variance = noise_variance(spikes, rest, p, n, start=variance, tolerance=1e-4)

@@ -33,7 +33,7 @@ class Median(Spectral):
     def estimate(self, spectrum: Spectrum) -> tuple[float, float]:
         law = MarchenkoPastur(spectrum.ratio)
         variance = float(np.median(spectrum.eigenvalues)) / float(law.ppf(0.5))
-        margin = tracy_widom.quantile(1 - self.level) * tracy_widom.edge_width(
+        margin = tracy_widom.quantile(1 - self.level, spectrum.beta) * tracy_widom.edge_width(
             spectrum.ratio, spectrum.n
         )
         return variance, variance * (law.support[1] + margin)

@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtviz.checkpoint import double
 from rmtviz.fits.base import Matrix, Method, MPFit, Promises, Status, fitted, screen
 from rmtviz.knobs import knob
 from rmtviz.spectrum import Spectrum
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +49,27 @@ class Permutation(Method):
         status = screen(spectrum)
         if status is not Status.OK or matrix is None:
             return MPFit(self, Status.NO_MATRIX if status is Status.OK else status)
-        entries = np.asarray(matrix(), dtype=np.float64)
+        entries = double(matrix())
         return fitted(self, spectrum, lambda scaled: self._estimate(scaled, entries))
 
-    def _estimate(self, spectrum: Spectrum, entries: Array) -> tuple[float, float]:
+    def _estimate(self, spectrum: Spectrum, entries: NDArray[Any]) -> tuple[float, float]:
         rng = np.random.default_rng(spectrum.p)
         wide = entries if entries.shape[0] <= entries.shape[1] else entries.T
         wide = wide / np.abs(wide).max()
-        wide = wide * math.sqrt(spectrum.energy / float(np.sum(wide**2)))
-        directions = np.linalg.eigh(wide @ wide.T)[1][:, ::-1]
+        wide = wide * math.sqrt(spectrum.energy / _energy(wide))
+        directions = np.linalg.eigh(wide @ wide.conj().T)[1][:, ::-1]
         p, n, spikes = spectrum.p, spectrum.n, 0
         while True:
             kept = directions[:, :spikes]
-            left = wide - kept @ (kept.T @ wide)
+            left = wide - kept @ (kept.conj().T @ wide)
             cut = self._largest(left, spikes, rng)
-            variance = float(np.sum(left**2)) / ((p - spikes) * (n - spikes))
+            variance = _energy(left) / ((p - spikes) * (n - spikes))
             above = int(np.count_nonzero(spectrum.eigenvalues > cut))
             if above <= spikes or above > p // 2:
                 return variance, cut
             spikes = above
 
-    def _largest(self, left: Array, spikes: int, rng: np.random.Generator) -> float:
+    def _largest(self, left: NDArray[Any], spikes: int, rng: np.random.Generator) -> float:
         """Return the quantile of the largest eigenvalue s²/n of shuffled residuals."""
         p, n = left.shape
         height, width = p - spikes, n - spikes
@@ -78,8 +77,12 @@ class Permutation(Method):
         tops = []
         for _ in range(self.draws):
             dealt = rng.permutation(entries)[: height * width].reshape(height, width)
-            gram = dealt @ dealt.T
-            energy = float(np.sum(left**2)) / float(np.trace(gram))
-            tops.append(float(np.linalg.eigvalsh(gram)[-1]) * energy / n)
+            energy = _energy(left) / _energy(dealt)
+            tops.append(float(np.linalg.eigvalsh(dealt @ dealt.conj().T)[-1]) * energy / n)
         place = math.ceil((1 - self.level) * (self.draws + 1))
         return float(sorted(tops)[min(place, self.draws) - 1])
+
+
+def _energy(matrix: NDArray[Any]) -> float:
+    """Return the squared Frobenius norm."""
+    return float(np.vdot(matrix, matrix).real)

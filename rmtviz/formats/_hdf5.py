@@ -16,8 +16,9 @@ import numpy as np
 
 from rmtviz import extras
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.formats.base import EXTENDED, Blob, Limits, Source, place, short
+from rmtviz.formats.base import EXTENDED, place
 from rmtviz.formats.pickles import stream
+from rmtviz.formats.sources import Blob, Limits, Source, short
 
 SIGN = b"\x89HDF\r\n\x1a\n"
 

@@ -13,8 +13,9 @@ from types import MappingProxyType
 import numpy as np
 
 from rmtviz.formats import pickles
-from rmtviz.formats.base import EXTENDED, Blob, Limits, Source, Stretch
+from rmtviz.formats.base import EXTENDED
 from rmtviz.formats.pickles import Global, Outside
+from rmtviz.formats.sources import Blob, Limits, Source, Stretch
 
 MAGIC = 0x1950A86A20F9469CFC6C
 START = b"\x8a\x0a" + MAGIC.to_bytes(10, "little")

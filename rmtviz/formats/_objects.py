@@ -17,21 +17,9 @@ from rmtviz.formats import _arrays as arrays
 from rmtviz.formats import _legacy as legacy
 from rmtviz.formats._legacy import DTYPES, STORAGES, UNTYPED, plain
 from rmtviz.formats._quantised import number
-from rmtviz.formats.base import (
-    LOOSE,
-    RECORD,
-    Blob,
-    Contents,
-    Leaf,
-    Limits,
-    Node,
-    Source,
-    flat,
-    place,
-    row_major,
-    short,
-)
+from rmtviz.formats.base import LOOSE, RECORD, Contents, Leaf, Node, flat, place, row_major
 from rmtviz.formats.pickles import Global, Made, Outside
+from rmtviz.formats.sources import Blob, Limits, Source, short
 
 _LOADED = "torch.storage._load_from_bytes"
 _REBUILD = "torch._utils._rebuild_"
@@ -57,7 +45,7 @@ class Objects:
         parts = _parts(value) or {}
         if isinstance(node, Mapping):
             tree = {name: item for name, item in node.items() if name != RECORD}
-        elif isinstance(node, Tensor):
+        elif _matters(node):
             tree = {LOOSE: node}
         else:
             tree = {name: _leaf(part) for name, part in parts.items()} or {LOOSE: node}

@@ -8,6 +8,7 @@ tensors are left out with that reason. What was put together is written back as 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from rmtviz.checkpoint import Skipped, Tensor
 from rmtviz.formats.base import Combined
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Tensors = Mapping[str, Tensor]
 
 _PARAMETRISED = re.compile(r"^(?P<stem>.*?)parametrizations\.(?P<name>[^.]+)\.(?P<part>.+)$")
@@ -50,18 +51,20 @@ def normalised(v: Array, g: Array) -> Array:
     Source: Salimans and Kingma (2016), arXiv 1602.07868, equation 2.
     """
     sides = tuple(i for i, side in enumerate(g.shape) if side == 1) if g.shape else None
-    return g * v / np.sqrt(np.sum(v * v, axis=sides, keepdims=bool(g.shape)))
+    norms: Array = np.sqrt(np.sum(np.abs(v) ** 2, axis=sides, keepdims=bool(g.shape)))
+    return g * v / norms
 
 
 def over_norm(w: Array, u: Array, v: Array) -> Array:
-    """Return W/σ with σ = uᵀ W v, where u and v are near the first singular directions.
+    """Return W/σ with σ = uᴴ W v, where u and v are near the first singular directions.
 
     A transposed convolution has its outputs on the second side. Where the lengths fit both,
     the larger σ is the right one: for the other side u and v are strangers.
     Source: Miyato and others (2018), arXiv 1802.05957, equation 8.
     """
     matrices = [np.moveaxis(w, side, 0).reshape(w.shape[side], -1) for side in (0, 1)]
-    return w / max(float(u @ m @ v) for m in matrices if m.shape == (len(u), len(v)))
+    fitting = (m for m in matrices if m.shape == (len(u), len(v)))
+    return w / max(float((u.conj() @ m @ v).real) for m in fitting)
 
 
 def masked(w: Array, mask: Array) -> Array:

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz.checkpoint import COARSE, Skipped, Tensor
+from rmtviz.checkpoint import COARSE, FLOATS, Skipped, Tensor
 from rmtviz.formats.base import Combined
 
 Array = NDArray[np.float64]
@@ -47,6 +47,10 @@ def dequantised(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[Skipped, ...
         if _packed(name, tensors) or f"{name}.absmax" in tensors:
             del made[name]
             left.append(Skipped(name, codes.shape, codes.dtype.name, "codes"))
+            stem = name.removesuffix(name.rpartition(".")[2])
+            for near in (f"{stem}{scales}" for scales in BESIDE):
+                if it := made.pop(near, None):  # once, of codes and of their zero points
+                    left.append(Skipped(near, it.shape, it.dtype.name, "beside"))
         elif _coded(codes):
             scale, *zero = (next(_beside(tensors, name, names), "") for names in (SCALES, ZEROS))
             used = [each for each in (scale, *zero) if each]
@@ -105,7 +109,7 @@ def number(codes: Tensor, beside: Sequence[Tensor], unit: float = 1.0) -> Tensor
     """
     signed = codes.dtype.kind != "u" or len(beside) == 2
     fits = all(blocks(each.shape, codes.shape) for each in beside)
-    if not (signed and fits and beside[0].floating):
+    if not (signed and fits and beside[0].dtype.name in FLOATS):
         return None
     dtype = np.dtype(np.float32)
     return Tensor(codes.shape, dtype, Combined(partial(_affine, unit), (codes, *beside), dtype))

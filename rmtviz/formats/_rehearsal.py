@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rmtviz import errors
 from rmtviz.errors import FileRefused, RmtvizError
-from rmtviz.formats.base import Limits, Source
+from rmtviz.formats.sources import Limits, Source
 
 
 def rehearse(source: Source, limits: Limits) -> None:

@@ -5,13 +5,14 @@ lies. Only files that were given are read; a path in an index is never followed.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rmtviz.checkpoint import Checkpoint, Tensor
 from rmtviz.errors import FileRefused
-from rmtviz.formats.base import Source, short
+from rmtviz.formats.sources import Blob, Source, short
 
 _INDEX = ".index.json"
 _LARGEST = 100_000_000
@@ -29,6 +30,14 @@ _ENDINGS = (
     ".gguf",
 )
 """Endings of files of weights, those that are taken first before the others."""
+_STATES = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state(_\d+)?)\.(bin|pt|pth)")
+"""What trainers leave beside the weights under the endings of weights."""
+_FOREIGN = re.compile(r"__MACOSX|com\.apple\.CoreML")
+"""Folders in archives whose files are others than they are called."""
+_TEXTS = (".json", ".jsonl", ".txt", ".md", ".py", ".jinja", ".model")
+"""Endings of what else lies in a network's folder: settings, tokenizers, cards."""
+BESIDE = ("config.json", "adapter_config.json")
+"""The files of a network's settings, and of an adapter's."""
 
 
 def is_folder(path: Path) -> bool:
@@ -50,16 +59,64 @@ def of_folder(folder: Path) -> list[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileRefused("file_unreadable", source=folder.name, reason=reason) from None
+    files = _chosen([path.name for path in found], folder.name)
+    if not files:
+        raise FileRefused("file_folder", source=folder.name)
+    index = [folder / name for name in files if name.endswith(_INDEX)]
+    return beside(index[0]) if index else [folder / name for name in files]
+
+
+def of_archive(entries: Mapping[str, Blob], source: Source) -> list[str]:
+    """Return the names in an archive that are one network's: its weights, index and settings.
+
+    Of several folders with weights the outermost is meant; empty where there is none.
+
+    Raises:
+        FileRefused: which are meant cannot be told, or an index is none.
+    """
+    held: dict[str, list[str]] = {}
+    for name in sorted(entries):
+        folder, _, own = name.rpartition("/")
+        if not own.startswith(".") and not _FOREIGN.search(folder):
+            held.setdefault(f"{folder}/".lstrip("/"), []).append(own)
+    found = [(each, files) for each, own in held.items() if (files := _chosen(own, source.name))]
+    if not found:
+        return []
+    least = min(each.count("/") for each, _ in found)
+    (folder, files), *others = [item for item in found if item[0].count("/") == least]
+    if others:
+        several = ", ".join(short(each + names[0], 40) for each, names in found[:5])
+        raise FileRefused("folder_several", source=source.name, held=several)
+    if files[0].endswith(_INDEX):
+        index = entries[folder + files[0]]
+        if index.length > _LARGEST:
+            raise source.refuse("limit_header", size=index.length, limit=_LARGEST)
+        listed = weight_map(Source.of(bytes(index.read(0, index.length)), files[0])).values()
+        files = [*files, *sorted(set(listed) & set(held[folder]))]
+    return [folder + name for name in (*files, *(x for x in BESIDE if x in held[folder]))]
+
+
+def _chosen(names: Sequence[str], source: str) -> list[str]:
+    """Return the index among names of files, or the one file of weights; none where there is none.
+
+    Raises:
+        FileRefused: there are several.
+    """
     for ending in _ENDINGS:
-        for index in (path for path in found if path.name.endswith(f"{ending}{_INDEX}")):
-            return beside(index)
-        files = [path for path in found if path.suffix == ending]
-        if len(files) == 1:
-            return files
+        if index := [name for name in names if name.endswith(f"{ending}{_INDEX}")]:
+            return index[:1]
+        files = [n for n in names if n.endswith(ending) and not _STATES.fullmatch(n)]
+        if len(files) > 1:
+            held = ", ".join(short(name, 40) for name in files[:5])
+            raise FileRefused("folder_several", source=source, held=held)
         if files:
-            held = ", ".join(short(path.name, 40) for path in files[:5])
-            raise FileRefused("folder_several", source=folder.name, held=held)
-    raise FileRefused("file_folder", source=folder.name)
+            return files
+    return []
+
+
+def weighty(name: str) -> bool:
+    """Return whether a file that was given with others may be one of weights, by its name."""
+    return not (name.endswith(_TEXTS) or name.startswith(".") or _STATES.fullmatch(name))
 
 
 def beside(index: Path) -> list[Path]:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from rmtviz.formats import pickles, zips
 from rmtviz.formats._objects import Objects
-from rmtviz.formats.base import Contents, Limits, Source
+from rmtviz.formats.base import Contents
+from rmtviz.formats.sources import Limits, Source
 
 _ORDERS: Mapping[bytes, Literal["<", ">"]] = MappingProxyType({b"little": "<", b"big": ">"})
 

@@ -18,18 +18,9 @@ from numpy.typing import NDArray
 
 from rmtviz import extras
 from rmtviz.checkpoint import Skipped, Tensor
-from rmtviz.formats.base import (
-    EXTENDED,
-    Contents,
-    Format,
-    Limits,
-    Place,
-    Source,
-    place,
-    short,
-    whole,
-)
+from rmtviz.formats.base import EXTENDED, Contents, Format, Place, place
 from rmtviz.formats.pickles import stream
+from rmtviz.formats.sources import Limits, Source, short, whole
 
 _SIGN = b"GGUF"
 _EMBEDDING = re.compile(r"(^|[._])(token|position|type)_(embd|types)\.weight$|token_types\.weight$")
@@ -147,7 +138,7 @@ def read(source: Source, limits: Limits) -> Contents | None:
         FileRefused: as every reader.
         ExtraMissing: weights are rounded, and the package gguf is not installed.
     """
-    if source.head(4) != _SIGN or source.length < 24:
+    if source.head(4) != _SIGN or source.length < 8:
         return None
     cursor = _Cursor(source, ">" if source.head(6)[4:] == b"\0\0" else "<", limits)
     notes, listed = _header(cursor, limits)

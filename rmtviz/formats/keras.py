@@ -19,17 +19,8 @@ from numpy.typing import NDArray
 from rmtviz.checkpoint import Skipped, Tensor
 from rmtviz.formats import _hdf5, zips
 from rmtviz.formats._hdf5 import Path
-from rmtviz.formats.base import (
-    Blob,
-    Contents,
-    Format,
-    Limits,
-    Node,
-    Place,
-    Source,
-    row_major,
-    short,
-)
+from rmtviz.formats.base import Contents, Format, Node, Place, row_major
+from rmtviz.formats.sources import Blob, Limits, Source, short
 
 _INSIDE = "model.weights.h5"
 _BETWEEN = ("layers", "vars", "model_weights", "_layer_checkpoint_dependencies")

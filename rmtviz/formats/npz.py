@@ -18,20 +18,8 @@ from numpy.typing import NDArray
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
 from rmtviz.formats import zips
-from rmtviz.formats.base import (
-    EXTENDED,
-    LOOSE,
-    RECORD,
-    Blob,
-    Contents,
-    Format,
-    Limits,
-    Source,
-    little,
-    place,
-    row_major,
-    short,
-)
+from rmtviz.formats.base import EXTENDED, LOOSE, RECORD, Contents, Format, little, place, row_major
+from rmtviz.formats.sources import Blob, Limits, Source, short
 
 _DTYPES = "__dtypes__"
 _MAGIC = b"\x93NUMPY"

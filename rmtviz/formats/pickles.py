@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from rmtviz.formats.base import Blob, Limits, Source
+from rmtviz.formats.sources import Blob, Limits, Source
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,8 @@ import numpy as np
 
 from rmtviz.checkpoint import Skipped, Tensor
 from rmtviz.formats import _torchzip, zips
-from rmtviz.formats.base import EXTENDED, Contents, Format, Limits, Source, place, short
+from rmtviz.formats.base import EXTENDED, Contents, Format, place
+from rmtviz.formats.sources import Limits, Source, short
 
 _WEIGHTS = "data/weights/model_weights_config.json"
 _FOLDERS = MappingProxyType(

@@ -19,7 +19,8 @@ from rmtviz.errors import BadOption, ExtraMissing
 from rmtviz.formats import _legacy, _torchzip, pickles
 from rmtviz.formats._legacy import DTYPES
 from rmtviz.formats._objects import Objects
-from rmtviz.formats.base import RECORD, Contents, Format, Limits, Source, flat, little, short
+from rmtviz.formats.base import RECORD, Contents, Format, flat, little
+from rmtviz.formats.sources import Limits, Source, short
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _JOBLIB = re.compile(rb"\x80[\x02-\x05].*joblib\.numpy_pickle", re.DOTALL)

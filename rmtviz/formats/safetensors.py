@@ -17,7 +17,8 @@ import numpy as np
 
 from rmtviz.checkpoint import Checkpoint, Skipped, Tensor
 from rmtviz.errors import BadOption
-from rmtviz.formats.base import EXTENDED, Contents, Format, Limits, Source, little, place, short
+from rmtviz.formats.base import EXTENDED, Contents, Format, little, place
+from rmtviz.formats.sources import Limits, Source, short
 
 _DTYPES: Mapping[str, np.dtype] = MappingProxyType(
     {
@@ -167,4 +168,4 @@ def _check_cover(source: Source, fields: Mapping[str, _Fields], length: int) -> 
         raise source.refuse("safetensors_rest", rest=length - reached)
 
 
-SAFETENSORS = Format("safetensors", ".safetensors", read, write)
+SAFETENSORS = Format("safetensors", ".safetensors", read, write, lacks=("complex128",))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rmtviz.errors import FileRefused
 from rmtviz.formats import zips
-from rmtviz.formats.base import Limits, Source, short
+from rmtviz.formats.sources import Limits, Source, short
 
 _HEAD = 4096
 _JSON = 10_000_000
@@ -19,6 +19,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
             rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?i:<(?:!doctype\s+html|html|head|body|!--))",
         ),
         ("is_xml", rb"(?:\xef\xbb\xbf)?\s*<\?xml"),
+        ("is_checkpoint", rb'model_checkpoint_path: "'),
         ("is_lfs", rb"version https://git-lfs\.github\.com/spec/"),
         ("is_joblib", rb"\x80[\x02-\x05].{0,4000}joblib\.numpy_pickle|x[\x01\x5e\x9c\xda]"),
         (
@@ -54,9 +55,13 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
 
 _NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("is_checkpoint", re.compile(r".*\.(data-\d+-of-\d+|ckpt(-\d+)?\.(meta|index))")),
+    ("is_mat", re.compile(r".*\.mat")),
     ("is_coreml", re.compile(r".*\.mlmodel")),
 )
 """What a file is by its name, where its bytes are as good as any."""
+
+_SETTINGS = ("architectures", "model_type", "transformers_version")
+"""What the configuration of a Hugging Face model says of itself."""
 
 _TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 """How the index of a TensorFlow checkpoint ends."""
@@ -81,7 +86,7 @@ def refusal(source: Source, limits: Limits, known: Iterable[str]) -> FileRefused
     text = _text(head)
     if text is None:
         return source.refuse("is_unknown", known=", ".join(known))
-    return _json(source) or source.refuse("is_text", text=short(text.strip()))
+    return _json(source, text) or source.refuse("is_text", text=short(text.strip()))
 
 
 def _archive(source: Source, names: list[str], known: Iterable[str]) -> FileRefused:
@@ -89,17 +94,18 @@ def _archive(source: Source, names: list[str], known: Iterable[str]) -> FileRefu
     return source.refuse("is_zip", held=held or "–", known=", ".join(known))
 
 
-def _json(source: Source) -> FileRefused | None:
-    """Return the refusal of a JSON file, or None where the text is no JSON."""
-    if source.length > _JSON or source.head(1) not in (b"{", b"["):
+def _json(source: Source, text: str) -> FileRefused | None:
+    """Return the refusal of a JSON file, or None where the text, as it begins, is no JSON."""
+    if source.length > _JSON or not text.lstrip("\ufeff\t\n\r ").startswith(("{", "[")):
         return None
     try:
         found = json.loads(bytes(source.read(0, source.length)))
     except (ValueError, RecursionError):
         return None
-    shards = found.get("weight_map") if isinstance(found, dict) else None
+    entries = found if isinstance(found, dict) else {}
+    shards = entries.get("weight_map")
     if not isinstance(shards, dict):
-        return source.refuse("is_json")
+        return source.refuse("is_json" if entries.keys().isdisjoint(_SETTINGS) else "is_settings")
     files = sorted({short(file) for file in shards.values() if isinstance(file, str)})
     return source.refuse("is_index", count=len(files), first=files[0] if files else "–")
 

@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from rmtviz.checkpoint import Skipped, Tensor
 from rmtviz.formats._names import COPIES, stripped
-from rmtviz.formats.base import Contents, Leaf, Limits, Node, Source, flat, short
+from rmtviz.formats.base import Contents, Leaf, Node, flat
+from rmtviz.formats.sources import Limits, Source, short
 
 STRONG = ("state_dict", "model_state_dict")
 """Entries that hold the weights whatever stands beside them."""
@@ -57,6 +58,10 @@ STATES: Mapping[str, str] = MappingProxyType(
 """Single tensors that are state of the training, where an entry is called exactly so."""
 
 
+SPARSE = ("sparse_tensor", "sparse_csr_tensor")
+"""What torch calls a tensor of which only some numbers are stored, with their places."""
+
+
 def unwrap(
     source: Source, contents: Contents, limits: Limits
 ) -> tuple[dict[str, Tensor], tuple[Skipped, ...], dict[str, Tensor]]:
@@ -90,7 +95,8 @@ def unwrap(
         if len(tensors) + len(left) > limits.tensors:
             raise source.refuse("limit_tensors", limit=limits.tensors)
     if not tensors:
-        raise source.refuse("no_tensor", held=_held(left))
+        sparse = any(it.reason == "tensor_kind" and it.dtype in SPARSE for it in left)
+        raise source.refuse("only_sparse" if sparse else "no_tensor", held=_held(left))
     return stripped(tensors), tuple(left), beside
 
 
@@ -101,9 +107,15 @@ def wrapper(tree: Mapping[str, Node]) -> tuple[str, Mapping[str, Node]] | None:
         for name, node in tree.items()
         if isinstance(node, Mapping) and _aside(name, node) is None
     }
-    rivals = [name for name in groups if name not in COPIES]
+    rivals = [name for name, node in groups.items() if name not in COPIES and _weighty(node)]
     weak = rivals if len(rivals) == 1 and rivals[0] in WEAK else []
     return next(((name, groups[name]) for name in (*STRONG, *weak) if name in groups), None)
+
+
+def _weighty(group: Mapping[str, Node]) -> bool:
+    """Return whether a group may hold weights: a matrix is in it."""
+    ends = (end for _, end in flat(group))
+    return any(isinstance(end, Tensor) and end.floating and len(end.shape) > 1 for end in ends)
 
 
 def _ends(tree: Mapping[str, Node], prefix: str = "") -> Iterator[tuple[str, str, Node]]:

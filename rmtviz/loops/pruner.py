@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rmtviz.checkpoint import Checkpoint
+from rmtviz.checkpoint import Checkpoint, double
 from rmtviz.layers import Layer
 from rmtviz.layers import find as find_layers
 from rmtviz.pruning import PruningPlan
@@ -17,7 +16,7 @@ from rmtviz.rules import BulkShare, Rule
 from rmtviz.schedules import Every, Look, Moment, Schedule
 from rmtviz.training import cutting, looking
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 EDGE = BulkShare()
 REPEATED = Every()
@@ -95,7 +94,7 @@ class RMTPruner:
         modules = self.layers()
         if not modules:
             return None
-        seen = self._look(modules) if self.schedule.watches else None
+        seen = self._look(modules) if self.schedule.needs else None
         moment = Moment(
             self.epoch,
             self.epochs,
@@ -108,7 +107,7 @@ class RMTPruner:
         seen = seen or self._look(modules)
         everything = replace(self.schedule, last="cut")  # the last one is not among the modules
         plan = everything.plan(seen.found, self.rule, moment)
-        if all(cut.form == "whole" for cut in plan.cuts):
+        if plan.nothing:
             return None
         self._apply(plan, modules)
         self._cuts.append(self.epoch)
@@ -150,7 +149,7 @@ class RMTPruner:
             if cut.form == "whole":
                 continue
             module, layer = modules[cut.name], new[cut.name]
-            arrays = [np.asarray(after[name], np.float64) for name in layer.tensors]
+            arrays = _arrays(after, layer)
             if len(arrays) == 1:
                 _fill(module.get_parameter("weight"), arrays[0])
                 continue
@@ -236,11 +235,12 @@ def _pair(module: nn.Module) -> bool:
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    return tensor.detach().to("cpu", torch.float64).numpy()
+    exact = torch.promote_types(tensor.dtype, torch.float64)  # complex numbers stay complex
+    return tensor.detach().to("cpu", exact).numpy()
 
 
 def _arrays(checkpoint: Checkpoint, layer: Layer) -> list[Array]:
-    return [np.asarray(checkpoint[name], np.float64) for name in layer.tensors]
+    return [double(checkpoint[name]) for name in layer.tensors]
 
 
 def _like(parameter: torch.Tensor, array: Array) -> nn.Parameter:

@@ -110,14 +110,17 @@ def match(
     runs. `given` is `detect`'s.
 
     Raises:
-        DataRefused: no data have its form, or it reads none of them well enough.
+        DataRefused: no data have its form, or it reads none of them well enough; or it was
+            trained on data of somebody's own, which are not given.
         CannotRun: what `detect` says of the first that was tried.
     """
-    own, foreign = datasets.of(checkpoint)
+    own, foreign = datasets.of(checkpoint, dataset)
     if dataset is not None or not foreign:
-        data = own if dataset is None or dataset.name == own.name else dataset
-        foreign = foreign or data.name != own.name
+        data = own if dataset is None or dataset.key == own.key else dataset
+        foreign = foreign or data.key != own.key
         return detect(checkpoint, data, foreign, **given), data, foreign
+    if (name := datasets.trained_on(checkpoint)) and datasets.KEY.fullmatch(name):
+        raise DataRefused("own_closed", dataset=name)
     found: list[tuple[float, Choice, Dataset]] = []
     refusals: list[CannotRun | DataRefused] = []
     for name in datasets.TEXTS if transformer.has_layout(checkpoint) else datasets.OFFERED:

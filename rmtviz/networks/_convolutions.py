@@ -22,8 +22,8 @@ from rmtviz.datasets import Dataset
 from rmtviz.errors import CannotRun
 from rmtviz.layers import Layer
 from rmtviz.networks._inputs import given
-from rmtviz.networks._layout import Layout, possible
-from rmtviz.networks._weights import all_used, linear, parameter, weights
+from rmtviz.networks._layout import Layout, Passing, possible
+from rmtviz.networks._weights import all_used, convolution, linear, parameter
 from rmtviz.networks.base import ACTIVATIONS, INPUTS, Choice, fits, known, one_thread, same
 
 BATCH = 500
@@ -134,16 +134,15 @@ class CNN:
         layout = Layout.of(self.layout)
         if len(layout.steps) != len(convolutions):
             raise CannotRun("layout_count", layout=self.layout, count=len(convolutions))
-        kernels = [_window(checkpoint, each) for each in convolutions]
-        sides = layout.sides(kernels, self.image[1:])
-        if sides is None or not _follows(checkpoint, self.image, layout, convolutions, linears):
+        passings = _passings(checkpoint, self.image, layout, convolutions, linears)
+        if passings is None:
             raise CannotRun("layout_size", layout=self.layout, image=form(self.image))
         keras = _keras(checkpoint, convolutions)
         stages: list[nn.Module] = []
-        for each, norm, step, kernel in zip(
-            convolutions, norms, layout.steps, kernels, strict=True
+        for each, norm, step, passing in zip(
+            convolutions, norms, layout.steps, passings, strict=True
         ):
-            stages.append(_convolution(checkpoint, each, step.margins(kernel), step.stride))
+            stages += convolution(checkpoint, each, passing.margins, step.stride)
             stages += [_norm(checkpoint, norm, EPSILON[keras])] if norm else []
             stages.append(ACTIVATIONS[self.activation]())
             stages += [POOLINGS[step.shrink](2)] if step.shrink in POOLINGS else []
@@ -159,7 +158,7 @@ class CNN:
             scale,
             self.image,
             linears[-1].shape[0],
-            {x.name: math.prod(side) for x, side in zip(convolutions, sides, strict=False)},
+            {x.name: math.prod(at.output) for x, at in zip(convolutions, passings, strict=True)},
             (checkpoint, self),
             nn.Sequential(*stages[:-1]).requires_grad_(False).eval(),
         )
@@ -185,14 +184,13 @@ def layouts(checkpoint: Checkpoint, image: tuple[int, int, int]) -> tuple[str, .
         CannotRun: it is no plain convolutional network.
     """
     convolutions, linears = _split(checkpoint)
-    kernels = [_window(checkpoint, each) for each in convolutions]
     found: dict[tuple[Any, ...], str] = {}
     for layout in possible(len(convolutions)):
-        if not _follows(checkpoint, image, layout, convolutions, linears):
+        passings = _passings(checkpoint, image, layout, convolutions, linears)
+        if passings is None:
             continue
-        sides = layout.sides(kernels, image[1:])
-        steps = [(x.shrink, x.margins(k)) for x, k in zip(layout.steps, kernels, strict=True)]
-        head = "" if sides and sides[-1] == (1, 1) else layout.head
+        steps = [(x.shrink, at.margins) for x, at in zip(layout.steps, passings, strict=True)]
+        head = "" if passings[-1].handed == (1, 1) else layout.head
         found.setdefault((*steps, head), str(layout))
     return tuple(found.values())
 
@@ -221,22 +219,25 @@ def _split(checkpoint: Checkpoint) -> tuple[list[Layer], list[Layer]]:
     return convolutions, list(layers.chain(linears))
 
 
-def _follows(
+def _passings(
     checkpoint: Checkpoint,
     image: tuple[int, int, int],
     layout: Layout,
     convolutions: Sequence[Layer],
     linears: Sequence[Layer],
-) -> bool:
-    """Return whether an image in this layout ends as what the first linear layer takes."""
+) -> list[Passing] | None:
+    """Return how an image passes the convolutions in this layout.
+
+    None: it does not end as what the first linear layer takes.
+    """
     kernels = [_window(checkpoint, each) for each in convolutions]
     if len(layout.steps) != len(kernels) or _inputs(checkpoint, convolutions[0]) != image[0]:
-        return False
-    sides = layout.sides(kernels, image[1:])
-    if sides is None:
-        return False
-    places = math.prod(sides[-1]) if layout.head == "flatten" else 1
-    return bool(convolutions[-1].shape[0] * places == linears[0].shape[1])
+        return None
+    passings = layout.passings(kernels, image[1:], _keras(checkpoint, convolutions))
+    if passings is None:
+        return None
+    places = math.prod(passings[-1].handed) if layout.head == "flatten" else 1
+    return passings if convolutions[-1].shape[0] * places == linears[0].shape[1] else None
 
 
 def _inputs(checkpoint: Checkpoint, layer: Layer) -> int:
@@ -246,30 +247,6 @@ def _inputs(checkpoint: Checkpoint, layer: Layer) -> int:
 def _window(checkpoint: Checkpoint, layer: Layer) -> tuple[int, int]:
     height, width = layer.rule.moved(checkpoint.tensors[layer.tensors[0]].shape)[2:]
     return height, width
-
-
-def _convolution(
-    checkpoint: Checkpoint, layer: Layer, padding: tuple[int, ...], stride: int
-) -> nn.Module:
-    """Return a convolution as a module, or for a factored one a Sequential of two."""
-    stages: list[nn.Conv2d] = []
-    for name, matrix in zip(layer.tensors, weights(checkpoint, layer), strict=True):
-        shape = layer.rule.moved(checkpoint.tensors[name].shape)
-        first = not stages
-        made = nn.Conv2d(
-            shape[1],
-            shape[0],
-            (shape[2], shape[3]),
-            stride=stride if first else 1,
-            padding=(padding[0], padding[1]) if first else 0,
-            bias=False,
-            device="meta",
-        )
-        made.weight = parameter(name, matrix.reshape(shape))
-        stages.append(made)
-    if (bias := layers.bias(checkpoint, layer)) is not None:
-        stages[-1].bias = parameter(bias, checkpoint[bias])
-    return nn.Sequential(*stages) if layer.factored else stages[0]
 
 
 def _norms(checkpoint: Checkpoint, convolutions: Sequence[Layer]) -> list[str]:

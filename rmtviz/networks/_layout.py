@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rmtviz.errors import BadOption
 
 PADDINGS = ("same", "valid")
-"""Margins that keep the size of a picture (for windows of odd sides), or none."""
+"""Margins that keep the size of a picture, or halve it with a stride of 2; or none."""
 
 SHRINKS = ("keep", "max", "average", "stride")
 """What halves the picture at a convolution: nothing, a pooling of 2 × 2 after it, its stride."""
@@ -36,22 +36,49 @@ class Step:
         """The stride of the convolution."""
         return 2 if self.shrink == "stride" else 1
 
-    def margins(self, kernel: Sides) -> Sides:
-        """Return how many places are added on each side, for a window of this size."""
-        return (kernel[0] // 2, kernel[1] // 2) if self.padding == "same" else (0, 0)
-
-    def after(self, kernel: Sides, sides: Sides) -> tuple[Sides, Sides] | None:
-        """Return the sides of the convolution's output, and of what is handed on; None: nothing."""
-        if self.padding == "same" and 0 in (kernel[0] % 2, kernel[1] % 2):
+    def passing(self, kernel: Sides, sides: Sides, keras: bool) -> "Passing | None":
+        """Return how a picture with these sides passes, for a window of this size; None: not."""
+        height, width = (
+            self._margins(k, side, keras) for k, side in zip(kernel, sides, strict=True)
+        )
+        if height is None or width is None:
             return None
-        margins = self.margins(kernel)
-        room = [s + 2 * m - k for s, m, k in zip(sides, margins, kernel, strict=True)]
+        room = [
+            side + sum(added) - k
+            for side, added, k in zip(sides, (height, width), kernel, strict=True)
+        ]
         if min(room) < 0:
             return None
-        height, width = (free // self.stride + 1 for free in room)
+        down, across = (free // self.stride + 1 for free in room)
         by = 2 if self.shrink in ("max", "average") else 1
-        handed = (height // by, width // by)
-        return ((height, width), handed) if min(handed) else None
+        handed = (down // by, across // by)
+        return Passing((height, width), (down, across), handed) if min(handed) else None
+
+    def _margins(self, kernel: int, side: int, keras: bool) -> tuple[int, int] | None:
+        """Return how many places are added before and after along one side; None: it can't be.
+
+        In PyTorch half the window on either side. Keras adds what ⌈side/stride⌉ windows need,
+        the odd place after: (⌈side/stride⌉ − 1) · stride + window − side, if that is above 0.
+        """
+        if self.padding == "valid":
+            return 0, 0
+        if keras:
+            total = max((-(-side // self.stride) - 1) * self.stride + kernel - side, 0)
+            return total // 2, total - total // 2
+        return (kernel // 2, kernel // 2) if kernel % 2 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What a picture gets and becomes at one convolution.
+
+    `margins` are the places added above and below, and left and right; `output` the sides of the
+    convolution's output, `handed` of what is handed on after a pooling.
+    """
+
+    margins: tuple[Sides, Sides]
+    output: Sides
+    handed: Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +106,18 @@ class Layout:
     def __str__(self) -> str:
         return f"{','.join(map(str, self.steps))}/{self.head}"
 
-    def sides(self, kernels: Sequence[Sides], sides: Sides) -> list[Sides] | None:
-        """Return the sides after each convolution, and those at the end; None: nothing is left."""
-        found = []
+    def passings(self, kernels: Sequence[Sides], sides: Sides, keras: bool) -> list[Passing] | None:
+        """Return how a picture passes each convolution; None: nothing is left of it.
+
+        `keras` says whose margins "same" means.
+        """
+        found: list[Passing] = []
         for step, kernel in zip(self.steps, kernels, strict=True):
-            after = step.after(kernel, sides)
-            if after is None:
+            passing = step.passing(kernel, found[-1].handed if found else sides, keras)
+            if passing is None:
                 return None
-            found.append(after[0])
-            sides = after[1]
-        return [*found, sides]
+            found.append(passing)
+        return found
 
 
 def possible(count: int) -> Iterator[Layout]:

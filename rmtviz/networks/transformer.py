@@ -105,7 +105,10 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextNetwork:
-    """A small transformer in float32: a `Runner` whose samples are windows of tokens."""
+    """A small transformer in float32: a `Runner` whose samples are windows of tokens.
+
+    Where heads are looked at alone, each is one of its `layers`.
+    """
 
     layers: tuple[Layer, ...]
     width: int
@@ -152,15 +155,17 @@ class TextNetwork:
 
     def given(self, images: NDArray[Any], index: int) -> Iterator[NDArray[np.float32]]:
         """Yield what layer number `index` is given (N · places, columns), in batches."""
+        layer = self.layers[index]
+        columns = layer.place[1]  # a head's projection is given what that head made
         module = deepcopy(self.module)  # two that ask at once must not hear each other
         heard: list[torch.Tensor] = []
-        part = module.get_submodule(self.layers[index].name)
+        part = module.get_submodule(layer.stem)
         part.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
         for start in range(0, len(images), BATCH):
             tokens = torch.tensor(images[start : start + BATCH].astype(np.int64))
             with one_thread(), torch.inference_mode():
                 module(tokens)
-            yield heard.pop().flatten(0, 1).numpy()
+            yield heard.pop().flatten(0, 1).numpy()[:, columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,9 @@ class Transformer:
         Raises:
             CannotRun: a tensor is missing, left over, not finite, or does not fit.
         """
-        found = {each.name: each for each in layers.find(checkpoint)[0]}
+        found: dict[str, list[Layer]] = {}
+        for each in layers.find(checkpoint)[0]:
+            found.setdefault(each.stem, []).append(each)
         used: list[str] = []
         applied: list[Layer] = []
 
@@ -203,8 +210,8 @@ class Transformer:
         def matrix(name: str) -> nn.Module:
             if name not in found:
                 raise CannotRun("transformer_layout", name=f"{name}.weight")
-            applied.append(found[name])
-            return linear(checkpoint, found[name])
+            applied.extend(found[name])
+            return linear(checkpoint, found[name][0].whole(checkpoint))
 
         def norm(name: str) -> nn.Module:
             scale, shift = tensor(f"{name}.weight"), tensor(f"{name}.bias")
@@ -222,7 +229,7 @@ class Transformer:
             contexts.append(distances.embedding_dim)
             blocks.append(Block({**parts, "distance_embedding": distances}))
         module = Decoder(tokens, blocks, norm("norm"), matrix("head"))
-        all_used(checkpoint, applied, used)
+        all_used(checkpoint, [each.whole(checkpoint) for each in applied], used)
         context = min(contexts)
         network = TextNetwork(
             tuple(applied),

@@ -3,7 +3,6 @@
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from rmtviz import knobs, pruning
 from rmtviz.analysis import Analysis, LayerAnalysis
@@ -46,10 +45,7 @@ class Schedule(abc.ABC):
     how a cut layer is stored: as two where that is smaller ("auto"), or as one ("dense").
     `last` is whether the layer that names the classes is cut too, and `moments` whether the
     optimiser's memory is carried through the cut by projection, or begins anew as the paper's.
-    `watches` says whether it needs looks at the spectra to know when.
     """
-
-    watches: ClassVar[bool] = False
 
     gate: str = knob("stable", among=("stable", "distance", "none"))
     distance: float = knob(0.15, low=0.0, high=1.0)
@@ -63,6 +59,11 @@ class Schedule(abc.ABC):
     @abc.abstractmethod
     def due(self, moment: Moment) -> bool:
         """Return whether to cut after this epoch; 0 is the moment before the first step."""
+
+    @property
+    def needs(self) -> int:
+        """How many looks at the spectra it takes to know when; 0: it is known without."""
+        return 0
 
     def rule(self, rule: Rule, moment: Moment) -> Rule:
         """Return what to keep at this moment, where the run was told `rule`: as told."""

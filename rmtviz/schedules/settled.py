@@ -1,7 +1,6 @@
 """When the spectra have settled: the spikes, or how far the bulk is from the law."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from rmtviz.knobs import knob
 from rmtviz.schedules.base import Moment, Repeated, since
@@ -15,11 +14,13 @@ class Settled(Repeated):
     the spectra since the latest cut. Layers without a fit have no say; there must be one with.
     """
 
-    watches: ClassVar[bool] = True
-
     watched: str = knob("spikes", among=("spikes", "fit"))
     looks: int = knob(3, low=2, high=50)
     tolerance: float = knob(0.1, low=0.0, high=1.0)
+
+    @property
+    def needs(self) -> int:
+        return self.looks
 
     def ready(self, moment: Moment) -> bool:
         recent = [look for look in moment.looks if look.epoch > since(moment)][-self.looks :]

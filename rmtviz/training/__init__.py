@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
+from rmtviz.datasets import Dataset
 from rmtviz.training import keeping
-from rmtviz.training.keeping import FIXED, branch
-from rmtviz.training.recipe import MOMENTS, RATES, Training, widths
+from rmtviz.training.keeping import FIXED, branch, keep, kept
+from rmtviz.training.recipe import MOMENTS, RATES, Training, naming, widths
 from rmtviz.training.records import EpochRecord, Progress, Stopped
 from rmtviz.training.run import MEASURED, Run
 from rmtviz.training.state import initial
@@ -30,6 +31,9 @@ __all__ = [
     "best",
     "branch",
     "initial",
+    "keep",
+    "kept",
+    "naming",
     "train",
     "warm",
     "widths",
@@ -41,27 +45,31 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     on_batch: Callable[[Progress], None] | None = None,
+    own: Dataset | None = None,
 ) -> Iterator[EpochRecord]:
     """Train, yielding a record before the first step and after every epoch.
 
     With a folder each epoch's network is kept there as `epoch-007.safetensors`, beside
     `state.safetensors`; every file is complete or absent. With `resume`, the epochs found
-    there are yielded again from the first, and the run goes on after the last.
+    there are yielded again from the first, and the run goes on after the last. Data of one's
+    `own` are kept there as well, so that a run that is resumed need not be given them.
 
     Raises:
         BadOption: the folder holds a run of another recipe.
         FileRefused: a file of the folder is broken.
         CannotRun: the loss or the weights are no longer finite.
-        DataRefused: the dataset is missing or broken.
+        DataRefused: the dataset is missing or broken, or can't be trained on.
     """
-    run = Run.of(recipe)
-    kept = keeping.restore(folder, recipe) if folder and resume else None
-    state, epochs = kept or (None, [])
+    run = Run.of(recipe, own or (keeping.kept(folder, recipe) if folder else None))
+    found = keeping.restore(folder, recipe) if folder and resume else None
+    state, epochs = found or (None, [])
     if folder and state is None:
-        keeping.clear(folder)
+        keeping.clear(folder, recipe)
+    if folder:
+        keeping.keep(folder, own)
     for row, weights in epochs:
         yield run.remember(row, weights)
-    while state is None or not run.over(state):
+    while state is None or not run.over():
         state, record = run.advance(state, on_batch)
         if folder:
             keeping.save(folder, state, recipe, run.rows)

@@ -1,12 +1,17 @@
-"""A run's folder: an ordinary checkpoint for each epoch, and the state that says how far it is."""
+"""A run's folder: an ordinary checkpoint for each epoch, and the state that says how far it is.
+
+Data of one's own lie beside them, under their key: they are read by the run alone, and are
+deleted with it.
+"""
 
 import os
 from pathlib import Path
 from typing import Any
 
-from rmtviz import formats
+from rmtviz import datasets, formats
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.errors import BadOption
+from rmtviz.datasets import Dataset
+from rmtviz.errors import BadOption, DataRefused
 from rmtviz.training.recipe import Training
 from rmtviz.training.state import State, nothing
 
@@ -24,6 +29,27 @@ FIXED = (
     "seed",
 )
 """What a run that branches off another has in common with it."""
+
+
+def keep(folder: Path, own: Dataset | None) -> None:
+    """Keep data of one's own in the folder, where they are not there yet."""
+    if own is not None and not (file := _data(folder, own.key)).exists():
+        _replace(file, datasets.pack(own))
+
+
+def kept(folder: Path, recipe: Training) -> Dataset | None:
+    """Return the data of one's own that the folder keeps for this recipe; None: it needs none.
+
+    Raises:
+        DataRefused: they are gone, or no longer what they were.
+    """
+    if not recipe.own:
+        return None
+    try:
+        content = _data(folder, recipe.dataset).read_bytes()
+    except OSError:
+        raise DataRefused("own_gone", dataset=recipe.dataset) from None
+    return datasets.unpack(content, recipe.dataset)
 
 
 def save(folder: Path, state: State, recipe: Training, rows: list[dict[str, Any]]) -> None:
@@ -63,6 +89,7 @@ def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
     Raises:
         BadOption: the run has no such epoch, or the recipe is of another network or data.
         FileRefused: a file of the run is broken.
+        DataRefused: it was trained on data of somebody's own, which are gone.
     """
     about = formats.read(source / STATE).about
     rows = [row for row in about["rows"] if row["epoch"] <= epoch]
@@ -71,7 +98,9 @@ def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
     old, new = about["trained"], recipe.record()
     if different := [name for name in FIXED if old[name] != new[name]]:
         raise BadOption("branch_recipe", names=", ".join(different))
-    clear(target)
+    own = kept(source, recipe)
+    clear(target, recipe)
+    keep(target, own)
     for row in rows:
         content = _weights(source, row["epoch"]).read_bytes()
         _replace(_weights(target, row["epoch"]), content)
@@ -79,11 +108,16 @@ def branch(source: Path, epoch: int, recipe: Training, target: Path) -> None:
     save(target, State(epoch, weights, nothing(weights, recipe), since=epoch), recipe, rows)
 
 
-def clear(folder: Path) -> None:
-    """Make the folder, and take out what an earlier run left, its state first."""
+def clear(folder: Path, recipe: Training) -> None:
+    """Make the folder, and take out what another run left, its state first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (folder / STATE, *folder.glob("epoch-*.safetensors*")):
+    others = [path for path in folder.glob("own-*") if path != _data(folder, recipe.dataset)]
+    for path in (folder / STATE, *folder.glob("epoch-*.safetensors*"), *others):
         path.unlink(missing_ok=True)
+
+
+def _data(folder: Path, key: str) -> Path:
+    return folder / f"{key}.npz"
 
 
 def _weights(folder: Path, epoch: int) -> Path:

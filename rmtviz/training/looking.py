@@ -1,30 +1,22 @@
 """Looks at the spectra during training, cheap enough to go unnoticed, and what they show."""
 
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rmtviz import analysis, decomposition, layers
+from rmtviz import analysis, decomposition, layers, tracy_widom
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import Dataset
-from rmtviz.decomposition import LayerSpectrum, Model, Spectra
-from rmtviz.factors import Factors
+from rmtviz.decomposition import LayerSpectrum, Spectra
 from rmtviz.fits import BEMA, censored
+from rmtviz.fits.base import SMALLEST
 from rmtviz.layers import Layer
 from rmtviz.schedules import Look
-from rmtviz.training.recipe import Training
-
-BUDGET = 0.05
-"""Looks are so far apart that they take at most this share of a run, by count of operations."""
-
-EIGEN = 16
-"""Beside its n p² a look takes as long as so many p³ of a step's multiply–accumulates; measured."""
+from rmtviz.spectrum import Spectrum
 
 MOVED = 1e-3
 """A layer that changed by less than this share of its norm keeps its spectrum.
@@ -48,57 +40,49 @@ class Seen:
         return Look(self.epoch, spikes, {layer.name: layer.ks for layer in self.found})
 
 
-def apart(recipe: Training, dataset: Dataset, samples: int) -> int:
-    """Return how many epochs lie between two looks, so that they stay within `BUDGET`.
+def prepare(shapes: Iterable[tuple[int, int]]) -> None:
+    """Compute the quantile that all looks at layers of these shapes share, once a process.
 
-    An epoch is 3 N Σ m n multiply–accumulates, a look Σ (n p² + 16 p³).
+    It takes up to 0.2 s, of no run in particular, and is kept.
     """
-    sides = (dataset.pixels, *recipe.widths, dataset.outputs)
-    shapes = list(itertools.pairwise(sides))
-    epoch = 3 * samples * sum(m * n for m, n in shapes)
-    look = sum((max(s) + EIGEN * min(s)) * min(s) ** 2 for s in shapes)
-    return math.ceil(look / (BUDGET * epoch))
+    count = sum(min(shape) >= SMALLEST for shape in shapes)
+    level = 1 - (1 - BEMA().level) ** (1 / max(count, 1))
+    tracy_widom.quantile(1 - level)
 
 
 def look(checkpoint: Checkpoint, epoch: int, before: Seen | None = None) -> Seen:
     """Return what the spectra of a network say; layers that hardly moved are not read again."""
     found, _ = layers.find(checkpoint)
     moved = [layer for layer in found if before is None or _moved(layer, checkpoint, before)]
-    fresh = {item.layer.name: item for item in _decomposed(checkpoint, moved)}
+    read = _decomposed(checkpoint, moved)
+    fresh = {item.layer.name: item for item in read.layers}
     old = {item.name: item for item in before.found} if before else {}
     items = tuple(fresh.get(layer.name) or _kept(old[layer.name]) for layer in found)
-    spectra = Spectra(Model.of(checkpoint), items, ())
-    fitted = analysis.fit(spectra, BEMA(), checkpoint)
-    read = tuple(_refitted(layer, fitted.level) for layer in fitted)
+    fitted = analysis.fit(replace(read, layers=items), BEMA(), checkpoint)
+    refitted = tuple(_refitted(layer, fitted.level) for layer in fitted)
     weights = dict(before.weights) if before else {}
     weights |= dict.fromkeys(fresh, checkpoint)
-    return Seen(epoch, weights, replace(fitted, layers=read))
+    return Seen(epoch, weights, replace(fitted, layers=refitted))
 
 
 def start(checkpoint: Checkpoint, initial: Checkpoint, found: Analysis) -> dict[str, float | None]:
     """Return, by layer, the cosine between its bulk and its initial matrix W₀.
 
     The bulk is W without its k leading directions, as they are found by four steps of block
-    power iteration from k + 10 fixed directions; None without a fit.
+    power iteration from k + 10 fixed directions (the cosine is then right to 0.002); None
+    without a fit.
     """
-    first = {layer.name: layer for layer in layers.find(initial)[0]}
     return {
         layer.name: _cosine(
-            layer.layer.matrix(checkpoint), first[layer.name].matrix(initial), layer.spikes
+            layer.layer.matrix(checkpoint), _whole(layer.layer).matrix(initial), layer.spikes
         )
         for layer in found
-        if layer.name in first
     }
 
 
-def factors(checkpoint: Checkpoint, layer: Layer) -> Factors:
-    """Return a layer's factors: those of a pair through its small core, never as a product."""
-    if not layer.factored:
-        return Factors.of(layer.matrix(checkpoint).astype(np.float64))
-    inner, outer = (
-        layer.rule.to_matrix(checkpoint[name]).astype(np.float64) for name in layer.tensors
-    )
-    return Factors.of_pair(inner, outer)
+def _whole(layer: Layer) -> Layer:
+    """Return a layer as it was before a cut made two tensors of it."""
+    return replace(layer, tensors=(f"{layer.name}.weight",)) if layer.factored else layer
 
 
 def _moved(layer: Layer, checkpoint: Checkpoint, before: Seen) -> bool:
@@ -115,22 +99,16 @@ def _moved(layer: Layer, checkpoint: Checkpoint, before: Seen) -> bool:
     return False
 
 
-def _decomposed(checkpoint: Checkpoint, wanted: list[Layer]) -> list[LayerSpectrum]:
+def _decomposed(checkpoint: Checkpoint, wanted: list[Layer]) -> Spectra:
     """Return the spectra of these layers, those of pairs from their small factors."""
-    names = {name for layer in wanted if not layer.factored for name in layer.tensors}
-    dense = replace(
-        checkpoint, tensors={name: checkpoint.tensors[name] for name in checkpoint if name in names}
-    )
-    items = list(decomposition.decompose(dense).layers) if names else []
-    return items + [
-        LayerSpectrum(
-            layer,
-            layer.parameters(checkpoint),
-            censored.spectrum(factors(checkpoint, layer).values, layer.shape),
-        )
-        for layer in wanted
-        if layer.factored
+    whole = [layer for layer in wanted if not layer.factored]
+    found = decomposition.decompose(checkpoint, only=whole)
+    pairs = [(layer, layer.held(checkpoint)) for layer in wanted if layer.factored]
+    small = [
+        LayerSpectrum(layer, layer.parameters(checkpoint), Spectrum.by_product(outer, inner))
+        for layer, (inner, outer) in pairs
     ]
+    return replace(found, layers=(*found.layers, *small))
 
 
 def _kept(layer: LayerAnalysis) -> LayerSpectrum:
@@ -146,16 +124,25 @@ def _refitted(layer: LayerAnalysis, level: float) -> LayerAnalysis:
 
 
 def _cosine(matrix: NDArray[Any], initial: NDArray[Any], spikes: int | None) -> float | None:
+    """Return ⟨W − UUᵀW, W₀⟩ / (‖W − UUᵀW‖ ‖W₀‖), U the leading directions; in W₀'s precision.
+
+    As UUᵀ is a projection, ‖W − UUᵀW‖² = ‖W‖² − ‖UᵀW‖², and no third matrix is made.
+    """
     if spikes is None:
         return None
-    w, w0 = (np.asarray(each, dtype=np.float64) for each in (matrix, initial))
+    flat = matrix.shape[0] <= matrix.shape[1]
+    w, w0 = (each.astype(initial.dtype, copy=False) for each in (matrix, initial))
+    w, w0 = (w, w0) if flat else (w.T, w0.T)
+    energy, product = float(np.vdot(w, w)), float(np.vdot(w, w0))
     if spikes:
-        block = np.random.Generator(np.random.PCG64(0)).standard_normal((w.shape[1], spikes + 10))
+        draws = np.random.Generator(np.random.PCG64(0)).standard_normal((len(w), spikes + 10))
+        block = draws.astype(w.dtype)
         for _ in range(4):
-            block = w.T @ np.linalg.qr(w @ block)[0]
-        basis = np.linalg.qr(w @ block)[0]
-        u, _, _ = np.linalg.svd(basis.T @ w, full_matrices=False)
-        lead = basis @ u[:, :spikes]
-        w = w - lead @ (lead.T @ w)
-    norms = float(np.linalg.norm(w) * np.linalg.norm(w0))
-    return float(np.vdot(w, w0)) / norms if norms else None
+            block = np.linalg.qr(w @ (w.T @ block))[0]
+        rows = block.T @ w
+        lead = np.linalg.eigh(rows @ rows.T)[1][:, -spikes:]
+        carried = lead.T @ rows
+        energy -= float(np.vdot(carried, carried))
+        product -= float(np.vdot(carried, (block @ lead).T @ w0))
+    norms = math.sqrt(max(energy, 0.0)) * float(np.linalg.norm(w0))
+    return product / norms if norms else None

@@ -8,8 +8,8 @@ from typing import Any
 
 from rmtviz import knobs
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import DATASETS, TEXTS, Dataset
-from rmtviz.errors import BadOption
+from rmtviz.datasets import DATASETS, KEY, TEXTS, Dataset, divided, sizes
+from rmtviz.errors import BadOption, DataRefused
 from rmtviz.knobs import check, knob
 from rmtviz.networks import MLP
 from rmtviz.rules import RULES, BulkShare, Rule
@@ -34,10 +34,19 @@ EDGE = BulkShare()
 """What stays where nothing else is said: the values above the noise edge."""
 
 
+WIDEST = 4096
+"""No hidden layer is wider, and no matrix of data of one's own has more entries than its square."""
+
+
+BATCH, SMALLEST, STEPS = 128, 8, 30
+"""The usual batch; the smallest for data of one's own, and the steps of an epoch on them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """A multilayer perceptron, cross-entropy, from torch's usual uniform initial weights.
 
+    `dataset` is a name of the table, or the key of data of one's own: see `naming`.
     `widths` are those of the hidden layers; `optimiser` is a key of `MOMENTS`, `momentum`
     that of "sgd"; `rate` is a key of `RATES`; `weight_decay` is the L2 penalty of
     `torch.optim`, added to the gradient; `dropout` is the probability with which a hidden
@@ -55,7 +64,7 @@ class Training:
     dataset: str = "mnist"
     widths: tuple[int, ...] = (512, 256)
     epochs: int = knob(10, low=1, high=200)
-    batch_size: int = knob(128, low=1, high=10_000)
+    batch_size: int = knob(BATCH, low=1, high=10_000)
     optimiser: str = knob("adam", among=tuple(MOMENTS))
     learning_rate: float = knob(1e-3, low=1e-6, high=1.0)
     momentum: float = knob(0.9, low=0.0, high=0.999)
@@ -80,9 +89,9 @@ class Training:
         check(self)
         numbers = [name for name in DATASETS if name not in TEXTS]
         for word, known in ((self.dataset, numbers), (self.rate, [*RATES])):
-            if word not in known:
+            if word not in known and not (known is numbers and KEY.fullmatch(word)):
                 raise BadOption("unknown_name", name=word, known=", ".join(known))
-        if len(self.widths) > 8 or not all(1 <= width <= 4096 for width in self.widths):
+        if len(self.widths) > 8 or not all(1 <= width <= WIDEST for width in self.widths):
             raise BadOption("widths", widths=", ".join(map(str, self.widths)))
         if self.magnitude and self.schedule:
             raise BadOption("magnitude_and_schedule")
@@ -97,9 +106,31 @@ class Training:
                 plain[name] = {"name": knobs.label(table, choice), **knobs.values(choice)}
         return {**plain, "widths": list(self.widths)}
 
-    def data(self) -> Dataset:
-        """Return the dataset with this recipe's label noise."""
-        return DATASETS[self.dataset]()().with_label_noise(self.label_noise, self.seed)
+    @property
+    def own(self) -> bool:
+        """Whether the dataset is somebody's own, and not one of the table."""
+        return self.dataset not in DATASETS
+
+    def data(self, own: Dataset | None = None) -> Dataset:
+        """Return the dataset with this recipe's label noise; one's own has to be given.
+
+        It is divided by this recipe's seed: see `datasets.divided`.
+
+        Raises:
+            DataRefused: the dataset's file is missing or broken; one's own is not given or is
+                another, can't be divided, or has samples too long for the first layer.
+        """
+        if not self.own:
+            found = DATASETS[self.dataset]()()
+        elif own is None or own.key != self.dataset:
+            raise DataRefused("own_gone", dataset=self.dataset)
+        else:
+            found = divided(own, self.seed)
+            width = (*self.widths, found.outputs)[0]
+            if found.pixels * width > WIDEST**2:
+                most = WIDEST**2 // found.pixels
+                raise DataRefused("own_long", numbers=found.pixels, width=width, most=most)
+        return found.with_label_noise(self.label_noise, self.seed)
 
     def network(self, dataset: Dataset) -> MLP:
         """Return the choice that runs this recipe's checkpoints."""
@@ -116,6 +147,15 @@ class Training:
         """Return the checkpoint with what it takes to run it, judge it and make it again."""
         network = MLP(self.activation, self.inputs, logits=self.logits).record()
         return checkpoint.with_about(trained=self.record(), network=network, epoch=epoch)
+
+
+def naming(own: Dataset) -> dict[str, Any]:
+    """Return the settings for data of one's own: their key, inputs of mean 0, batches.
+
+    These are so small that an epoch has `STEPS` of them, as far as `SMALLEST` allows.
+    """
+    batch = min(BATCH, max(SMALLEST, sizes(own)[0] // STEPS))
+    return {"dataset": own.key, "inputs": "standard", "batch_size": batch}
 
 
 def widths(words: str) -> tuple[int, ...]:

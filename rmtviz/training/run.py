@@ -1,18 +1,19 @@
 """A run that is under way: what it has seen so far, and how an epoch is finished."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmtviz.checkpoint import Checkpoint
-from rmtviz.datasets import Samples
+from rmtviz.datasets import Dataset, Samples
 from rmtviz.evaluation import Evaluation, evaluate
 from rmtviz.networks import MLP, one_thread
 from rmtviz.schedules import Look, Moment
 from rmtviz.training import cutting, looking
 from rmtviz.training.epoch import advance
 from rmtviz.training.looking import Seen
+from rmtviz.training.pacing import Pace
 from rmtviz.training.recipe import Training
 from rmtviz.training.records import EpochRecord, Progress
 from rmtviz.training.state import State, after_cut, after_magnitude, begin, hidden, initial
@@ -29,23 +30,24 @@ class Run:
     choice: MLP
     samples: Samples
     selection: Samples
-    apart: int
+    first: Checkpoint
+    pace: Pace
     rows: list[dict[str, Any]] = field(default_factory=list)
     seen: Seen | None = None
 
     @classmethod
-    def of(cls, recipe: Training) -> "Run":
+    def of(cls, recipe: Training, own: Dataset | None = None) -> "Run":
         """Return the run of a recipe before its first epoch. Raises what `recipe.data` raises."""
-        dataset = recipe.data()
+        dataset = recipe.data(own)
         samples = dataset.split("train").first(recipe.train_samples)
-        apart = looking.apart(recipe, dataset, len(samples))
-        return cls(recipe, recipe.network(dataset), samples, dataset.split("selection"), apart)
+        pace = Pace.of(recipe, dataset, len(samples))
+        looking.prepare(pace.shapes)
+        first, selection = initial(recipe, dataset), dataset.split("selection")
+        return cls(recipe, recipe.network(dataset), samples, selection, first, pace)
 
-    def over(self, state: State) -> bool:
+    def over(self) -> bool:
         """Return whether the last epoch is done, or patience has run out."""
-        scores = [row["selection_accuracy"] for row in self.rows]
-        waited = state.epoch - scores.index(max(scores))
-        return state.epoch >= self.recipe.epochs or 0 < self.recipe.patience <= waited
+        return self._ends([row["selection_accuracy"] for row in self.rows])
 
     def advance(
         self, state: State | None, on_batch: Callable[[Progress], None] | None
@@ -54,7 +56,7 @@ class Run:
         clock = time.perf_counter()
         with one_thread():
             if state is None:
-                state = begin(self.recipe)
+                state = begin(self.first, self.recipe)
             else:
                 state = advance(self.recipe, self.choice, state, self.samples, on_batch)
                 if self.recipe.magnitude:
@@ -74,15 +76,16 @@ class Run:
         """Return a state after the look and the cut that are due, and its record."""
         found = evaluate(self.choice(state.weights), self.selection)
         clock = time.perf_counter()
-        looks = state.epoch % self.apart == 0 or state.epoch == self.recipe.epochs
-        seen = self._look(state) if looks or self.seen is None else self.seen
+        scores = [*(row["selection_accuracy"] for row in self.rows), found.accuracy]
+        due = self.pace.due(self.rows) or self._ends(scores)
+        seen = self._look(state) if self.seen is None or due else self.seen
         spectra, cut, before = time.perf_counter() - clock, None, None
         schedule, moment = self.recipe.schedule, self._moment(state, found, seen)
         if schedule is not None and schedule.due(moment):
             clock = time.perf_counter()
             seen = seen if seen.epoch == state.epoch else self._look(state)
             plan = schedule.plan(seen.found, self.recipe.rule, moment)
-            if any(each.form != "whole" for each in plan.cuts):
+            if not plan.nothing:
                 cut, before = cutting.told(plan, found.accuracy, schedule.moments), seen.found
                 state = after_cut(state, self.recipe, plan)
                 seen = self._look(state)
@@ -91,6 +94,11 @@ class Run:
         record = replace(self._record(state, found, seen, seconds, spectra, cut), before=before)
         self.rows.append(record.row())
         return state, record
+
+    def _ends(self, scores: Sequence[float]) -> bool:
+        """Return whether a run ends with the latest of these selection accuracies."""
+        epoch, waited = len(scores) - 1, len(scores) - 1 - scores.index(max(scores))
+        return epoch >= self.recipe.epochs or 0 < self.recipe.patience <= waited
 
     def _look(self, state: State) -> Seen:
         self.seen = looking.look(state.weights, state.epoch, self.seen)
@@ -124,7 +132,8 @@ class Run:
         weights = state.weights
         known = evaluate(self.choice(weights), self.samples.first(MEASURED))
         clock = time.perf_counter()
-        start = self.rows[-1]["start"] if seen.epoch < state.epoch else self._start(weights, seen)
+        old = self.rows[-1]["start"] if self.rows else {}
+        start = old if seen.epoch < state.epoch else looking.start(weights, self.first, seen.found)
         spectra += time.perf_counter() - clock
         zeros = sum(int((weights[name] == 0).sum()) for name in hidden(weights))
         return EpochRecord(
@@ -145,6 +154,3 @@ class Run:
             checkpoint=weights,
             analysis=seen.found,
         )
-
-    def _start(self, weights: Checkpoint, seen: Seen) -> dict[str, float | None]:
-        return looking.start(weights, initial(self.recipe), seen.found)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from rmtviz.checkpoint import Checkpoint
+from rmtviz.datasets import Dataset
 from rmtviz.pruning import PruningPlan
 from rmtviz.training import cutting
 from rmtviz.training.recipe import MOMENTS, Training
@@ -23,9 +24,12 @@ class State:
     since: int = 0
 
 
-def initial(recipe: Training) -> Checkpoint:
-    """Return the untrained network: weights and biases uniform in ±1/√columns, as torch's."""
-    dataset, generator = recipe.data(), stream(recipe.seed, 0)
+def initial(recipe: Training, data: Dataset | None = None) -> Checkpoint:
+    """Return the untrained network: weights and biases uniform in ±1/√columns, as torch's.
+
+    `data` are the recipe's, to be given where they are somebody's own.
+    """
+    dataset, generator = data or recipe.data(), stream(recipe.seed, 0)
     sides = (dataset.pixels, *recipe.widths, dataset.outputs)
     tensors: dict[str, torch.Tensor] = {}
     for place, (columns, rows) in enumerate(itertools.pairwise(sides)):
@@ -35,9 +39,8 @@ def initial(recipe: Training) -> Checkpoint:
     return recipe.about(Checkpoint.of(tensors), epoch=0)
 
 
-def begin(recipe: Training) -> State:
+def begin(weights: Checkpoint, recipe: Training) -> State:
     """Return the state before the first step, all moments zero."""
-    weights = initial(recipe)
     return State(0, weights, nothing(weights, recipe))
 
 

@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 
 
 def draw(run: Run, settings: "Training | None") -> None:
-    """Draw what can be done with the epoch at which the film stands: take it home, branch."""
-    epoch = film.epoch(run)
-    st.caption(say("train.branch_about", epoch=epoch))
-    with st.container(horizontal=True):
+    """Draw what can be done with an epoch, at first the film's: take it home, branch."""
+    st.caption(say("train.branch_about"))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown = film.epoch(run)
+        epoch = st.number_input(
+            say("train.branch_epoch"),
+            min_value=0,
+            max_value=run.snapshot.rows[-1]["epoch"],
+            value=shown,
+            key=f"branch_{run.token}_{shown}",
+            width=140,
+        )
         recipe = recipes.branched(run.recipe, settings) if settings else None
         pressed = st.button(
             say("train.branch", epoch=epoch),

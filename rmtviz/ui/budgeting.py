@@ -153,7 +153,7 @@ def decide(run: Running, study: Study, chosen: Outcome) -> None:
     """Draw what can be done with a plan: test it, use it, take it away."""
     plan = chosen.plan
     unit = say(f"unit.{run.dataset.unit}")
-    whole = all(cut.form == "whole" for cut in plan.cuts)
+    whole = plan.nothing
     asked: set[object] = st.session_state.setdefault("studio_tested", set())
     token = (run.key, plan)
     with st.container(horizontal=True, vertical_alignment="center"):

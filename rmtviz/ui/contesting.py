@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from rmtviz.ui import jobs, links, live
-from rmtviz.ui.contests import Contest, Standing
+from rmtviz.datasets import Dataset
+from rmtviz.ui import data, jobs, links, live, widgets
+from rmtviz.ui.contests import Contest, Standing, work
 from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.lab import Line
     from rmtviz.training import Training
 
-SEEDS = 3
+SEEDS = 2
 MOST_SEEDS = 5
+
+MINUTE = 90
+"""From so many seconds on minutes are said."""
 
 
 def seeds() -> int:
@@ -32,19 +36,33 @@ def seeds() -> int:
     return found
 
 
-def start(recipe: "Training | None", count: int) -> None:
+def start(recipe: "Training | None", count: int, own: Dataset | None) -> None:
     """Draw the button that starts a comparison."""
     contest = current()
+    busy = contest is not None and not contest.snapshot.over
     pressed = st.button(
         say("train.compare_start"),
         icon=":material/play_arrow:",
         type="primary",
         width="stretch",
-        disabled=recipe is None or (contest is not None and not contest.snapshot.over),
+        disabled=recipe is None or busy,
     )
+    if recipe is not None and not busy:
+        pace = jobs.registry().pace
+        st.caption(_long(pace, work(recipe, count, recipe.data(own)) if pace else 0))
     if pressed and recipe is not None:
-        st.session_state["lab"] = jobs.registry().compare(recipe, count).token
+        st.session_state["lab"] = jobs.registry().compare(recipe, count, own).token
         st.rerun()
+
+
+def _long(pace: float | None, counted: int) -> str:
+    """Say how long a comparison takes, by its counted work and a pace that was measured."""
+    if pace is None:
+        return say("train.long_unknown")
+    seconds = pace * counted
+    if seconds < MINUTE:
+        return say("train.long_seconds", seconds=max(5, 5 * round(seconds / 5)))
+    return say("train.long_minutes", minutes=seconds / 60)
 
 
 def current() -> Contest | None:
@@ -89,6 +107,8 @@ def _draw(contest: Contest) -> None:
         st.markdown(f"{live.ICONS[shot.state]} **{_state(contest, shot)}**")
         live.buttons(contest)
     st.progress(shot.share)
+    if not shot.over:
+        st.caption(_long(shot.pace, shot.work))
     live.problem(contest)
     lines = sorted(lab.table(shot.results), key=lambda line: -line.gain)
     st.subheader(_sentence(contest, shot, lines), anchor=False)
@@ -183,10 +203,10 @@ def _sizes(contest: Contest, shot: Standing) -> str:
     recipe = contest.recipe
     return say(
         "train.compare_sizes",
-        images=recipe.train_samples,
-        data=say(f"prune.data_name.{recipe.dataset}"),
+        images=min(recipe.train_samples, shot.train_samples or recipe.train_samples),
+        data=widgets.plain(data.title(recipe.dataset)),
         noise=recipe.label_noise,
-        wrong=0.9 * recipe.label_noise,
+        wrong=(1 - 1 / shot.classes) * recipe.label_noise,
         widths=" × ".join(map(str, recipe.widths)),
         epochs=recipe.epochs,
         selection=shot.selection_samples,

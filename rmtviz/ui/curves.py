@@ -17,7 +17,10 @@ Points = list[tuple[float, str, float]]
 HEIGHT = 200
 
 STORED = "~s"
-"""How numbers stored are written; their axis begins at zero, so that a cut is seen as it is."""
+"""How numbers stored are written."""
+
+ZERO = ("parameters", "start")
+"""The curves whose axis begins at zero, so that a cut is seen as it is, and a share as one."""
 
 
 def losses(found: Sequence[tuple[float, float]], rows: Sequence[Row]) -> Points:
@@ -73,6 +76,20 @@ def start(rows: Sequence[Row]) -> Points:
     ]
 
 
+def gone(rows: Sequence[Row]) -> str | None:
+    """Return in words which layers a cut left without a bulk, and since when; None: none."""
+    ends: dict[str, int] = {}
+    for row in rows:
+        for name, value in row["start"].items():
+            if value is not None:
+                ends.pop(name, None)
+            elif row["ranks"][name] < rows[0]["ranks"][name]:
+                ends.setdefault(name, row["epoch"])
+    if not ends:
+        return None
+    return say("train.start_gone", epoch=min(ends.values()), layers=", ".join(ends))
+
+
 CURVES: dict[str, tuple[Callable[[Sequence[Row]], Points], str]] = {
     "accuracy": (accuracy, ".0%"),
     "gap": (gap, ".1%"),
@@ -97,10 +114,11 @@ def draw(
     marks: Sequence[int] = (),
     height: int = HEIGHT,
     still: bool = True,
+    note: str | None = None,
 ) -> None:
     """Draw a curve in a card; the axis of epochs is that of the whole run, so that it stands.
 
-    One that is `still`, and does not grow any more, can be saved.
+    One that is `still`, and does not grow any more, can be saved. A `note` stands above it.
     """
     with st.container(border=True, height="stretch", key=f"curve_{name}"):
         st.caption(say(f"train.{name}_chart"))
@@ -110,8 +128,12 @@ def draw(
         frame = pd.DataFrame(points, columns=["epoch", "name", "value"]).astype(
             {"epoch": float, "name": str, "value": float}
         )
+        if note:
+            st.caption(note)
         alt, title = say(f"train.{name}_alt"), say(f"train.{name}_chart")
-        st.vega_lite_chart(frame, _spec(points, form, epochs, mode, marks, height), alt=alt)
+        st.vega_lite_chart(
+            frame, _spec(points, form, name in ZERO, epochs, mode, marks, height), alt=alt
+        )
         if still:
             file = f"training-{name}"
             code = say("chart.code_curve", file=repr(f"{file}.csv")).strip() + "\n"
@@ -119,7 +141,7 @@ def draw(
 
 
 def _spec(
-    points: Points, form: str, epochs: int, mode: str, marks: Sequence[int], height: int
+    points: Points, form: str, zero: bool, epochs: int, mode: str, marks: Sequence[int], height: int
 ) -> dict[str, Any]:
     """Return the chart: a line a name, and a dashed rule at each cut."""
     colours = MODES[mode]
@@ -139,7 +161,7 @@ def _spec(
                 "field": "value",
                 "type": "quantitative",
                 "title": None,
-                "scale": {"zero": form == STORED},
+                "scale": {"zero": zero},
                 "axis": {"format": form, "tickCount": 4},
             },
             "color": {

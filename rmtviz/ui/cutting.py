@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from rmtviz import figures, formats, pruning, report, verdict
+from rmtviz import figures, formats, peft, pruning, report, verdict
 from rmtviz.analysis import Analysis
 from rmtviz.evaluation import Evaluation, Paired
 from rmtviz.pruning import LayerCut, PruningPlan, Size
 from rmtviz.rules import RULES, Rule
 from rmtviz.trial import Trial
-from rmtviz.ui import models, plans, running, session, trading, widgets
+from rmtviz.ui import heads, models, plans, running, session, trading, widgets
 from rmtviz.ui.library import Model
 from rmtviz.ui.running import Running
 from rmtviz.words import say
@@ -56,9 +56,10 @@ def weights_error(analysis: Analysis, layer: str, rank: int) -> None:
 
 def lines(picture: str, analysis: Analysis, layer: str, rank: int) -> str:
     """Return the lines of Python that make a picture of this page."""
+    model = heads.seen(session.current())
     words = say(
         f"chart.code_{picture}",
-        source=repr(models.source(session.current())),
+        model=heads.code(model, say("chart.code_weights", source=repr(models.source(model)))),
         method=repr(analysis.method),
         layer=repr(layer),
         rank=rank,
@@ -294,7 +295,7 @@ def take_away(
 ) -> None:
     """Draw the downloads: the pruned weights, the plan, and a page for those who decide."""
     names = formats.offered(model.checkpoint)
-    usual = model.checkpoint.format if model.checkpoint.format in names else "safetensors"
+    usual = model.checkpoint.format if model.checkpoint.format in names else names[0]
     chosen = st.selectbox(
         say("prune.format"),
         names,
@@ -313,6 +314,17 @@ def take_away(
         on_click="ignore",
         width="stretch",
     )
+    if settings := peft.kept(model.checkpoint):
+        st.download_button(
+            say("prune.download_adapter"),
+            lambda: peft.text(peft.after(running.recorded(model, plan, run), settings)),
+            peft.SETTINGS,
+            "application/json",
+            icon=":material/tune:",
+            help=say("prune.download_adapter_help"),
+            on_click="ignore",
+            width="stretch",
+        )
     st.download_button(
         say("prune.download_plan"),
         plan.to_json(),

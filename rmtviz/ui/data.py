@@ -22,23 +22,30 @@ WAYS = {"activation": networks.ACTIVATIONS, "inputs": networks.INPUTS}
 OWN = "own"
 """What stands for the visitor's own data in the choice."""
 
+MOST = 3
+"""So many of the visitor's own datasets are kept, the latest ones."""
 
-def choice() -> Dataset | None:
+
+def choice(model: Model) -> Dataset | None:
     """Return the data that the visitor chose, or None where they are to be found by themselves.
+
+    A network that was trained on data that are open in this visit is judged by them.
 
     Raises:
         DataRefused, ExtraMissing: the chosen data can't be had.
     """
     name = _asked()
-    if name is None or name not in DATASETS:
-        return _own().get(OWN) if name == OWN else None
+    if name is None:
+        return opened().get(_recorded(model) or "") if opened() else None
+    if name not in DATASETS:
+        return own()
     with st.spinner(say("prune.data_wait")):
         return DATASETS[name]()()
 
 
 def own() -> Dataset | None:
-    """Return the data that the visitor opened, if any."""
-    return _own().get(OWN)
+    """Return the data that the visitor opened last, if any."""
+    return next(reversed(opened().values()), None)
 
 
 def how(model: Model) -> tuple[Any, ...]:
@@ -49,7 +56,7 @@ def how(model: Model) -> tuple[Any, ...]:
     """
     order = st.session_state.get("orders", {}).get(model.digest)
     layout = st.session_state.get("layouts", {}).get(model.digest)
-    return way("activation"), way("inputs"), order, layout, choice()
+    return way("activation"), way("inputs"), order, layout, choice(model)
 
 
 def way(name: str) -> str | None:
@@ -68,53 +75,64 @@ def draw(model: Model) -> None:
     if (chosen := st.session_state.pop("data_next", None)) is not None:
         st.session_state["data"] = chosen
     used = _asked() or model.memo.known("data") or _recorded(model)
-    label = say("prune.data", name=_title(used) if used else say("prune.auto"))
+    label = say("prune.data", name=widgets.plain(title(used)) if used else say("prune.auto"))
     with st.popover(label, icon=":material/dataset:"):
         st.markdown(say("prune.data_help"))
-        widgets.automatic(say("prune.data_choice"), _names(), _title, "data")
-        _upload()
+        widgets.automatic(say("prune.data_choice"), _names(), title, "data")
+        found = upload("data")
+    if isinstance(found, RmtvizError):
+        st.session_state["data_problem"] = found
+    elif found:
+        st.session_state["data_next"] = OWN
+    if found:
+        st.rerun()
     if problem := st.session_state.pop("data_problem", None):
         widgets.refusal(problem)
 
 
 def _names() -> list[str]:
-    return [*DATASETS, OWN] if OWN in _own() else [*DATASETS]
+    return [*DATASETS, OWN] if opened() else [*DATASETS]
 
 
 def _asked() -> str | None:
     """Return the name of the data that the visitor chose."""
-    return widgets.meant("data", _names(), _title)
+    return widgets.meant("data", _names(), title)
 
 
 def _recorded(model: Model) -> str | None:
-    """Return the data that a network of ours was trained on."""
-    recipe = model.checkpoint.about.get("trained")
-    name = recipe.get("dataset") if isinstance(recipe, dict) else None
-    return name if name in DATASETS else None
+    """Return the name or key of the data that a network of ours was trained on."""
+    return datasets.trained_on(model.checkpoint)
 
 
-def _upload() -> None:
-    """Draw the uploader; what was read becomes the choice, and the bytes are dropped."""
-    turn = st.session_state.setdefault("data_turn", 0)
+def upload(key: str) -> Dataset | RmtvizError | None:
+    """Draw an uploader; return what was just opened in it, or why it can't be read.
+
+    The data are kept for this visit, and their file's bytes are dropped.
+    """
+    turn = st.session_state.setdefault(f"{key}_turn", 0)
     megabytes = -(-Limits.configured().upload_bytes // 10**6)
     st.markdown(say("prune.data_own", megabytes=megabytes))
     files = st.file_uploader(
         say("prune.data_file"),
-        key=f"data_{turn}",
+        key=f"{key}_{turn}",
         accept_multiple_files=True,
         max_upload_size=megabytes,
         label_visibility="collapsed",
     )
     if not files:
-        return
-    st.session_state["data_turn"] = turn + 1
+        return None
+    st.session_state[f"{key}_turn"] = turn + 1
     try:
-        _own()[OWN] = datasets.read({file.name: file.getvalue() for file in files})
+        with st.spinner(say("prune.data_wait")):
+            found = datasets.read({file.name: file.getvalue() for file in files})
     except RmtvizError as problem:
-        st.session_state["data_problem"] = problem
-    else:
-        st.session_state["data_next"] = OWN
-    st.rerun()
+        return problem
+    held = opened()
+    held.pop(found.key, None)
+    held[found.key] = found
+    while len(held) > MOST:
+        del held[next(iter(held))]
+    return found
 
 
 def entering(run: "Running") -> str:
@@ -122,19 +140,24 @@ def entering(run: "Running") -> str:
     count = len(run.samples("selection"))
     if run.dataset.text:
         return say("prune.data_enter_text", samples=count, context=run.dataset.pixels)
+    if run.dataset.scaled:
+        return say("prune.data_enter_columns", samples=count, columns=run.dataset.pixels)
     centre, scale = run.entering
     form = " × ".join(str(side) for side in run.dataset.image_shape if side != 1)
     return say("prune.data_enter", samples=count, form=form, centre=centre, scale=scale)
 
 
-def _title(name: str) -> str:
-    """Return a dataset's name as people know it."""
-    if name == OWN:
-        return widgets.plain(_own()[OWN].name) if OWN in _own() else name
-    return say(f"prune.data_name.{name}") if name in DATASETS else widgets.plain(name)
+def title(name: str) -> str:
+    """Return a dataset's name as people know it: its own, or the beginning of its key."""
+    if name in DATASETS:
+        return say(f"prune.data_name.{name}")
+    if found := own() if name == OWN else opened().get(name):
+        return found.name
+    known = datasets.KEY.fullmatch(name)
+    return say("train.own_title", digest=name[4:12]) if known else name
 
 
 @st.cache_resource(scope="session", show_spinner=False)
-def _own() -> dict[str, Dataset]:
-    """Return where this tab keeps the visitor's data, until its connection ends."""
+def opened() -> dict[str, Dataset]:
+    """Return the data that the visitor opened, by key, until the tab's connection ends."""
     return {}

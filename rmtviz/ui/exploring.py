@@ -23,7 +23,7 @@ from rmtviz.pruning import PruningPlan
 from rmtviz.rules import RULES
 from rmtviz.tradeoff import Curve
 from rmtviz.ui import data as visitors
-from rmtviz.ui import links, models, plans, running, session, spectrum_chart, widgets
+from rmtviz.ui import heads, links, models, plans, running, session, spectrum_chart, widgets
 from rmtviz.ui.judging import Reason
 from rmtviz.ui.library import INITIALS, Model
 from rmtviz.ui.running import Running
@@ -116,6 +116,7 @@ def subject(key: str, method: Method, view: str, layer: str) -> Subject | None:
     model = session.find(key)
     if model is None:
         return None
+    model = heads.seen(model)
     analysis = model.analysed(method, view)
     return Subject(model, analysis, analysis[layer], view)
 
@@ -241,7 +242,7 @@ def _known(about: Subject) -> Found:
 def _key(about: Subject) -> tuple[object, ...]:
     *how, own = visitors.how(about.model)
     plan = about.plan(about.most)
-    return "explored", plan, about.layer.name, *how, own.name if own else None
+    return "explored", plan, about.layer.name, *how, own.key if own else None
 
 
 def _measured(model: Model, layer: str, how: tuple[Any, ...], plan: PruningPlan) -> Found:
@@ -331,7 +332,9 @@ def lines(about: Subject, picture: str) -> str:
     initial = f"{'assets/models/' + begin if begin else 'initial'}.safetensors"
     load = say(
         "chart.code_load",
-        model=say(f"chart.code_{about.view}", source=source, initial=repr(initial)),
+        model=heads.code(
+            model, say(f"chart.code_{about.view}", source=source, initial=repr(initial))
+        ),
         method=repr(about.analysis.method),
         layer=repr(about.layer.name),
     )

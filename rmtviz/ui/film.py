@@ -1,4 +1,4 @@
-"""The film of a run: a layer's spectrum after each epoch, scrubbed back, each computed once."""
+"""The film of a run: a layer's spectrum at each look that the run took, scrubbed back."""
 
 from typing import Any
 
@@ -8,37 +8,38 @@ from rmtviz import figures
 from rmtviz.analysis import LayerAnalysis
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import widgets
-from rmtviz.ui.runs import Run
+from rmtviz.ui.runs import Run, Snapshot
 from rmtviz.words import say
 
 
 def draw(run: Run, mode: str) -> None:
     """Draw the film: which layer, after which epoch, and the picture.
 
-    Until the slider is moved back it follows the looks that the run takes at its spectra; an
-    epoch without one is read from its file when the slider comes to it.
+    The slider stands at looks only, since other epochs have none of their own. It follows the
+    run until it is moved back; each new look makes a new slider, so that no answer of the
+    browser to the one before is taken for a move.
     """
     shot = run.snapshot
     looks = shot.looks
     if not looks:
         return
     names = list(shot.rows[-1]["spikes"])
-    key = _key(run)
-    _follow(key, looks[-1])
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.segmented_control(
                 say("choice.layer"), names, default=names[0], required=True, key="live_layer"
             )
-            st.slider(
-                say("train.film"),
-                0,
-                shot.epochs,
-                key=key,
-                on_change=_moved,
-                args=(key, looks[-1]),
-                help=say("train.film_help"),
-            )
+            if len(looks) > 1:
+                key = f"film_{run.token}_{len(looks)}"
+                st.select_slider(
+                    say("train.film"),
+                    looks,
+                    value=epoch(run),
+                    key=key,
+                    on_change=_moved,
+                    args=(_place(run), key, looks[-1]),
+                    help=say("train.film_help"),
+                )
         shown = epoch(run)
         name = name if name in names else names[0]
         try:
@@ -48,7 +49,10 @@ def draw(run: Run, mode: str) -> None:
             widgets.refusal(problem)
             return
         words = _words(shot.rows[shown], layer)
-        st.caption(words)
+        st.caption(f"{words} · {_between(shot)}")
+        if layer.bulk is None and layer.rank < layer.spectrum.p:
+            st.info(say("train.spectrum_gone", rank=layer.rank), icon=":material/content_cut:")
+            return
         picture = figures.spectrum(layer, "singular", mode, others)
         code = _lines(run, shown, name) if shot.over else None
         widgets.chart(picture, "live-spectrum", words, code)
@@ -61,26 +65,28 @@ def _lines(run: Run, epoch: int, layer: str) -> str:
 
 
 def epoch(run: Run) -> int:
-    """Return the finished epoch at which the film stands."""
-    last: int = run.snapshot.rows[-1]["epoch"]
-    shown: int = st.session_state.get(_key(run), last)
-    return min(shown, last)
+    """Return the epoch at whose look the film stands: the latest, or to which it was moved."""
+    looks, moved = run.snapshot.looks, st.session_state.get(_place(run))
+    return moved if moved in looks else looks[-1]
 
 
-def _key(run: Run) -> str:
+def _place(run: Run) -> str:
     return f"film_{run.token}"
 
 
-def _follow(key: str, latest: int) -> None:
-    """Let the slider stand at the latest look, unless it was moved back."""
-    if st.session_state.get(f"{key}_back"):
-        st.session_state.setdefault(key, latest)
-    elif st.session_state.get(key) != latest:
-        st.session_state[key] = latest
+def _moved(place: str, key: str, latest: int) -> None:
+    """Keep to where the slider was moved; at the end it follows the run."""
+    shown: int = st.session_state[key]
+    st.session_state[place] = shown if shown < latest else None
 
 
-def _moved(key: str, latest: int) -> None:
-    st.session_state[f"{key}_back"] = st.session_state[key] < latest
+def _between(shot: Snapshot) -> str:
+    """Say how many epochs have a look of their own, and that the latest one is older."""
+    last, latest = shot.rows[-1]["epoch"], shot.looks[-1]
+    words = say("train.film_looks", looks=len(shot.looks), epochs=last + 1)
+    if latest < last:
+        words += " " + say("train.film_latest", epoch=last, looked=latest)
+    return words
 
 
 def _words(row: dict[str, Any], layer: LayerAnalysis) -> str:

@@ -33,7 +33,7 @@ def rows(digest: str) -> dict[str, PruningPlan]:
 def note(plan: PruningPlan) -> None:
     """Add a plan to the rows, if it is none of them yet and cuts something."""
     mine = rows(plan.digest)
-    if plan in mine.values() or all(cut.form == "whole" for cut in plan.cuts):
+    if plan in mine.values() or plan.nothing:
         return
     turns = st.session_state.setdefault("history_turns", {})
     turns[plan.digest] = turns.get(plan.digest, 0) + 1

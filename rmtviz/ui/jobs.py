@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmtviz import decomposition, formats
+from rmtviz.datasets import Dataset
 from rmtviz.errors import RmtvizError
 from rmtviz.site import data_home, make_room
 from rmtviz.ui.contests import Contest
@@ -49,10 +50,10 @@ class Registry:
         self._jobs: dict[str, Job[Any]] = {}
         self._models: dict[str, Model] = {}
 
-    def submit(self, recipe: "Training") -> Run:
-        """Start a run, or queue it; return it with its new token."""
+    def submit(self, recipe: "Training", own: Dataset | None = None) -> Run:
+        """Start a run, or queue it; return it with its new token. It keeps data of one's own."""
         run = Run(*self._place("run", recipe))
-        run.begin()
+        run.begin(own)
         self._start(run)
         return run
 
@@ -61,6 +62,7 @@ class Registry:
 
         Raises:
             BadOption: there is no such epoch, or the recipe is one of another network or data.
+            DataRefused: it was trained on data of somebody's own, which are gone.
         """
         from rmtviz import training
 
@@ -71,11 +73,11 @@ class Registry:
         self._start(run)
         return run
 
-    def compare(self, recipe: "Training", seeds: int) -> Contest:
+    def compare(self, recipe: "Training", seeds: int, own: Dataset | None = None) -> Contest:
         """Start a comparison over seeds, or queue it; return it with its new token."""
         token, _, folder = self._place("lab", recipe)
         contest = Contest(token, recipe, seeds, folder)
-        contest.begin()
+        contest.begin(own)
         self._start(contest)
         return contest
 
@@ -88,6 +90,14 @@ class Registry:
         """Return a comparison by its token, from disk where the server has no memory of it."""
         found = self._find(token)
         return found if isinstance(found, Contest) else None
+
+    @property
+    def pace(self) -> float | None:
+        """The seconds that a multiply–accumulate took in this server's latest comparison."""
+        with self._lock:
+            shots = [job.snapshot for job in self._jobs.values() if isinstance(job, Contest)]
+        known = [shot.pace for shot in shots if shot.pace is not None]
+        return known[-1] if known else None
 
     def _find(self, token: str | None) -> Job[Any] | None:
         if not token:

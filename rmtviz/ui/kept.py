@@ -167,7 +167,7 @@ def _table(runs: list[Run], titles: dict[str, str]) -> None:
                 "name": titles[run.token],
                 "state": say(f"train.state.{shot.state}"),
                 "epoch": f"{shot.epoch} / {shot.epochs}",
-                "selection": row and 100 * row["selection_accuracy"],
+                "selection": 100 * row["selection_accuracy"] if row else None,
                 "test": None if shot.test_accuracy is None else 100 * shot.test_accuracy,
                 "parameters": row.get("parameters"),
             }
@@ -182,7 +182,11 @@ def _table(runs: list[Run], titles: dict[str, str]) -> None:
         for key in ("name", "state", "epoch")
     }
     st.dataframe(
-        pd.DataFrame(lines), column_config=config, hide_index=True, alt=say("train.kept_alt")
+        pd.DataFrame(lines),
+        column_config=config,
+        hide_index=True,
+        placeholder=say("explore.none"),
+        alt=say("train.kept_alt"),
     )
 
 

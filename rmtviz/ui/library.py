@@ -11,14 +11,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rmtviz import analysis, formats, layers
+from rmtviz import analysis, attention, formats, layers
 from rmtviz.analysis import Analysis
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.decomposition import Spectra, decompose
 from rmtviz.fits import Method
+from rmtviz.heads import Heads
 from rmtviz.site import home
 from rmtviz.ui.memo import Memo
 
@@ -91,6 +92,29 @@ class Model:
         if view == "weights" or start is None:
             return self.checkpoint
         return start if view == "initial" else self.checkpoint.minus(start)
+
+    def by_heads(self, count: int | None = None) -> "Model":
+        """Return the model with each attention head as a layer of its own.
+
+        Raises:
+            BadOption: as `attention.by_heads`.
+        """
+
+        def make() -> Model:
+            seen = attention.by_heads(self.checkpoint, count)
+            told = Heads.recorded(seen.about)
+            assert told is not None
+            known, first = (told.count, told.shared), self.load_initial
+            return replace(
+                self,
+                spectra=decompose(seen, equalise=_affordable(seen), known=self.spectra.layers),
+                load=lambda: seen,
+                load_initial=(lambda: attention.by_heads(first(), *known)) if first else None,
+                live=replace(self.live, heads=told.count) if self.live else None,
+                memo=Memo(),
+            )
+
+        return self.memo(("heads", count), make)
 
     def analysed(self, method: Method, view: str = "weights") -> Analysis:
         """Return the fits of the model's layers by a method."""

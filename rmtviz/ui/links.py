@@ -13,8 +13,9 @@ from typing import Any
 
 import streamlit as st
 
-from rmtviz import knobs
+from rmtviz import knobs, words
 from rmtviz.errors import BadOption
+from rmtviz.words import LANGUAGES, speaking
 
 LAG = 0.5
 """Seconds after a change in which a browser may still tell the address from before."""
@@ -24,7 +25,10 @@ def arrive(page: str) -> None:
     """Begin a run of a page: where the browser changed the address, its values lead again."""
     now, last = st.query_params.to_dict(), st.session_state.get("address")
     st.session_state["wanted"] = dict(now)
-    st.session_state["opened"] = last is None or last[0] != page
+    spoken, st.session_state["spoken"] = st.session_state.get("spoken"), words.language()
+    st.session_state["opened"] = (
+        last is None or last[0] != page or spoken != st.session_state["spoken"]
+    )
     st.session_state["turned"] = last is not None and _changed(page, now, *last)
     if st.session_state["turned"]:
         st.session_state["linked"] = set()
@@ -80,6 +84,7 @@ def turned() -> bool:
 def stand(key: str, value: Any) -> None:
     """Let a widget stand at a value: when its page is opened, and where it is another one.
 
+    A page in another language is opened anew: a list that is shut would keep its old words.
     Not in each run: what is written goes back to the browser, over what the visitor may have
     moved meanwhile.
     """
@@ -102,7 +107,8 @@ def choice(
             st.session_state[key] = st.query_params[key]
         elif turned():
             st.session_state.pop(key, None)
-    stand(key, standing(options, key))
+    title = more.get("format_func", str)
+    stand(key, meant(key, options, title) or standing(options, key))
     value: str = draw(label, options, key=key, persist_state="session", **more)
     put(key, None if value == options[0] else value)
     return value
@@ -144,6 +150,23 @@ def standing(options: Sequence[str], key: str) -> str:
         st.session_state[key] = st.query_params[key]
     now: str | None = st.session_state.get(key)
     return now if now is not None and now in options else options[0]
+
+
+def meant(key: str, options: Sequence[str], title: Callable[[str], str]) -> str | None:
+    """Return the option at which a choice stands; None: at none of them.
+
+    Browsers send labels. After a change of language a list that is shut still sends the label
+    of the other language, which Streamlit, as it does not know it, takes for a value.
+    """
+    now: str | None = st.session_state.get(key)
+    if now in options:
+        return now
+    for code in LANGUAGES:
+        with speaking(code):
+            found = [option for option in options if title(option) == now]
+        if found:
+            return found[0]
+    return None
 
 
 def settings(table: Mapping[str, type], name: str, moved: Mapping[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from rmtviz.datasets import Dataset
 from rmtviz.ui import branching, curves, film, jobs, kept, links, session, widgets
 from rmtviz.ui.runs import Run, Snapshot
 from rmtviz.ui.work import Job
@@ -26,7 +27,7 @@ ICONS = {
 }
 
 
-def start(settings: "Training | None", run: Run | None) -> None:
+def start(settings: "Training | None", run: Run | None, own: Dataset | None) -> None:
     """Draw the button that starts a run; not while the visitor's last one is at work."""
     pressed = st.button(
         say("train.start"),
@@ -36,7 +37,7 @@ def start(settings: "Training | None", run: Run | None) -> None:
         disabled=settings is None or (run is not None and not run.snapshot.over),
     )
     if pressed and settings is not None:
-        kept.look_at(jobs.registry().submit(settings))
+        kept.look_at(jobs.registry().submit(settings, own))
         st.rerun()
 
 
@@ -140,17 +141,16 @@ def _figures(run: Run, shot: Snapshot) -> None:
     row: dict[str, Any] = shot.rows[-1] if shot.rows else {}
     noisy = say("train.selection_noisy") if run.recipe.label_noise else None
     apart = row["train_accuracy"] - row["selection_accuracy"] if row else None
-    trained = shot.rows[1:]
-    taken = sum(each["spectra_seconds"] for each in trained)
-    whole = taken + sum(each["seconds"] for each in trained)
+    taken = sum(each["spectra_seconds"] for each in shot.rows)
+    whole = taken + sum(each["seconds"] for each in shot.rows)
     shown = {
         "loss": f"{row['train_loss']:.4f}" if row else None,
         "train_accuracy": f"{row['train_accuracy']:.2%}" if row else None,
         "selection_accuracy": f"{row['selection_accuracy']:.2%}" if row else None,
-        "gap": None if apart is None else say("train.points", points=100 * apart),
+        "gap": None if apart is None else f"{100 * apart:+.1f}",
         "parameters": f"{row['parameters']:,}" if row else None,
         "never": say("train.classes", n=len(row["never_predicted"])) if row else None,
-        "spectra": f"{taken / whole:.1%}" if whole else None,
+        "spectra": f"{taken / whole:.1%}" if shot.epoch else None,
         "test": None if shot.test_accuracy is None else f"{shot.test_accuracy:.2%}",
     }
     helps = {
@@ -158,7 +158,12 @@ def _figures(run: Run, shot: Snapshot) -> None:
         "selection_accuracy": noisy,
         "gap": say("train.gap_help"),
         "never": say("train.never_help"),
-        "spectra": say("train.spectra_help"),
+        "spectra": say(
+            "train.spectra_help",
+            looks=len(shot.looks),
+            epochs=max(0, len(shot.rows) - 1),
+            cuts=len(curves.cuts(shot.rows)),
+        ),
         "test": say("train.test_help", samples=shot.test_samples),
     }
     with st.grid(4, min_column_width=150):
@@ -174,7 +179,8 @@ def _curves(shot: Snapshot, mode: str) -> None:
     drawn += [(name, points(shot.rows), form) for name, (points, form) in curves.CURVES.items()]
     with st.grid(3, min_column_width=240):
         for name, points, form in drawn:
-            curves.draw(name, points, form, shot.epochs, mode, marks, still=shot.over)
+            note = curves.gone(shot.rows) if name == "start" else None
+            curves.draw(name, points, form, shot.epochs, mode, marks, still=shot.over, note=note)
 
 
 def _after(run: Run, settings: "Training | None") -> None:

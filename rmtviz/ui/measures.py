@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from rmtviz import metrics
+from rmtviz.checkpoint import double
 from rmtviz.fits import Method
 from rmtviz.metrics import METRICS, Quantity, Reading
 from rmtviz.ui.library import Model
@@ -52,9 +53,9 @@ def measured(model: Model, layer: str, method: Method, view: str) -> tuple[Readi
 
     def make() -> tuple[Reading, ...]:
         found = next(item.layer for item in model.view(view).layers if item.layer.name == layer)
-        matrix = np.asarray(found.matrix(model.weights(view)), dtype=np.float64)
+        matrix = double(found.matrix(model.weights(view)))
         before = model.initial
-        first = None if before is None else np.asarray(found.matrix(before), dtype=np.float64)
+        first = None if before is None else double(found.matrix(before))
         if first is not None and first.shape != matrix.shape:
             first = None
         rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from rmtviz.errors import RmtvizError
 from rmtviz.fits import METHODS
 from rmtviz.formats import Limits
 from rmtviz.rules import RULES
-from rmtviz.ui import copy_link, data, language, plans, session, widgets
+from rmtviz.ui import copy_link, data, heads, language, plans, session, widgets
 from rmtviz.ui.library import SAMPLES, Model, sample
 from rmtviz.words import say
 
@@ -43,13 +43,17 @@ def bar() -> None:
             _upload(turn)
         if len(model.copies) > 1:
             _copies(model)
-        data.draw(model)
-        if st.button(_plan(model), icon=":material/content_cut:", type="tertiary", key="plan"):
+        misfit = heads.draw(model)
+        seen = heads.seen(model)
+        data.draw(seen)
+        if st.button(_plan(seen), icon=":material/content_cut:", type="tertiary", key="plan"):
             st.switch_page(widgets.page("prune"))
         copy_link.draw()
         language.draw()
     if problem := st.session_state.pop("upload_problem", None):
         widgets.refusal(problem)
+    if misfit:
+        widgets.refusal(misfit)
 
 
 def describe(model: Model) -> str:
@@ -81,15 +85,17 @@ def source(model: Model) -> str:
 def _plan(model: Model) -> str:
     """Return the plan in three words: what it would store."""
     rule, method = widgets.standing(RULES, "rule"), widgets.standing(METHODS, "method")
-    own, whole = plans.ranks(model.digest), plans.adopted(model.digest)
+    names = [item.layer.name for item in model.spectra.layers]
+    own, whole = plans.ranks(model.digest), plans.adopted(model.digest, names)
 
-    def share() -> float:
-        cuts = plans.current(model.analysed(method), rule).cuts
-        saved = sum(cut.parameters_before - cut.parameters_after for cut in cuts)
-        return 1 - saved / (model.spectra.model.parameters or 1)
+    def words() -> tuple[str, float]:
+        plan = plans.current(model.analysed(method), rule)
+        saved = sum(cut.parameters_before - cut.parameters_after for cut in plan.cuts)
+        key = "app.plan_none" if plan.nothing else "app.plan"
+        return key, 1 - saved / (model.spectra.model.parameters or 1)
 
-    stored = model.memo(("stored", method, rule, tuple(sorted(own.items())), whole), share)
-    return say("app.plan_none") if stored == 1 else say("app.plan", stored=stored)
+    key, stored = model.memo(("stored", method, rule, tuple(sorted(own.items())), whole), words)
+    return say(key, stored=stored)
 
 
 def _copies(model: Model) -> None:

@@ -4,6 +4,7 @@ The rule and its knobs live in their widgets, the ranks of one's own and a plan 
 whole here, by digest. Each change is a step that can be taken back.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,7 @@ from rmtviz import pruning
 from rmtviz.analysis import Analysis
 from rmtviz.pruning import PruningPlan
 from rmtviz.rules import Off, Rule
+from rmtviz.ui import heads
 
 Step = tuple[dict[str, Any], dict[str, int], PruningPlan | None]
 
@@ -28,17 +30,27 @@ def plan(analysis: Analysis, rule: Rule) -> PruningPlan:
 
 def current(analysis: Analysis, rule: Rule) -> PruningPlan:
     """Return the plan: the one that was adopted whole, else the rule's with own ranks."""
-    return adopted(analysis.digest) or standing(analysis, rule)
+    names = [layer.name for layer in analysis]
+    return adopted(analysis.digest, names) or standing(analysis, rule)
 
 
-def adopted(digest: str) -> PruningPlan | None:
-    """Return the plan that was adopted whole, if any."""
+def adopted(digest: str, names: Sequence[str] | None = None) -> PruningPlan | None:
+    """Return the plan that was adopted whole, if any; of layers of these names, if they are given.
+
+    A plan for whole projections is none where attention is looked at head by head.
+    """
     kept: PruningPlan | None = st.session_state.get("own_plans", {}).get(digest)
-    return kept
+    fits = kept is None or names is None or {cut.name for cut in kept.cuts} <= set(names)
+    return kept if fits else None
 
 
 def adopt(digest: str, plan: PruningPlan | None) -> None:
-    """Adopt a plan whole, in place of the rule and all own ranks, or give it up."""
+    """Adopt a plan whole, in place of the rule and all own ranks, or give it up.
+
+    Projections are looked at whole where it stands.
+    """
+    if plan:
+        st.session_state[heads.NEXT] = heads.WAYS[0]
     others = {key: x for key, x in st.session_state.get("own_plans", {}).items() if key != digest}
     st.session_state["own_plans"] = others | ({digest: plan} if plan else {})
 

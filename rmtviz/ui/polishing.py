@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def draw(run: Running, study: Study, chosen: Outcome) -> None:
     """Draw the two questions, and the answers of those that were asked."""
     plan = chosen.plan
-    if all(cut.form == "whole" for cut in plan.cuts):
+    if plan.nothing:
         return
     asked: set[object] = st.session_state.setdefault("polished", set())
     tunes = plan.density == 1 and len(run.dataset.train_labels) > 0

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from rmtviz import knobs
-from rmtviz.datasets import DATASETS, TEXTS
+from rmtviz import datasets, knobs
+from rmtviz.datasets import Dataset
 from rmtviz.errors import BadOption
 from rmtviz.rules import RULES, BulkShare
 from rmtviz.schedules import SCHEDULES, Every, Once
-from rmtviz.ui import links, widgets
+from rmtviz.ui import data, links, widgets
 from rmtviz.words import say
 
 if TYPE_CHECKING:
     from rmtviz.training import Training
 
-SAMPLES = (500, 1_000, 2_000, 3_000, 6_000, 12_000, 30_000, 55_000)
-"""How many training images may be chosen."""
+SAMPLES: tuple[int, ...] = (500, 1_000, 2_000, 3_000, 6_000, 12_000, 30_000, 55_000)
+"""How many training samples may be chosen."""
+
+CLASSES = 10
+"""The classes of each of the datasets that come with the app."""
 
 EPOCHS = 60
 NOISE = 60
@@ -94,36 +97,20 @@ class Start:
     epochs: int = 10
     learning_rate: float = 1e-3
     batch_size: int = 128
+    rate: str = "cosine"
 
 
 ALONE = Start()
 """Where they stand for a run."""
 
-SIDE = Start("lab_", 2_000, 40, "256, 256", 20, 2e-3, 64)
-"""Where they stand for runs side by side: small, so that all of them take minutes."""
+SIDE = Start("lab_", 2_000, 40, "256, 256", 15, 2e-3, 64, "constant")
+"""Where they stand for runs side by side: small, so that all of them take a minute or two."""
 
 
-def data(start: Start = ALONE) -> dict[str, Any]:
-    """Draw what is trained on what: data, noise, images, widths, epochs."""
+def network(start: Start, own: Dataset | None) -> dict[str, Any]:
+    """Draw what is trained on how many of the data: samples, noise, widths, epochs."""
     key = start.key
-    names = [name for name in DATASETS if name not in TEXTS]
-    dataset = links.choice(
-        st.selectbox,
-        say("train.dataset"),
-        names,
-        f"{key}dataset",
-        format_func=lambda name: say(f"prune.data_name.{name}"),
-    )
-    samples = links.value(
-        st.select_slider,
-        say("train.samples"),
-        start.images,
-        f"{key}images",
-        SAMPLES.__contains__,
-        options=SAMPLES,
-        format_func="{:,}".format,
-        help=say("train.samples_help"),
-    )
+    samples = _samples(start, own)
     noise = _slider(
         f"{key}label_noise",
         *(start.noise, 0, NOISE),
@@ -133,7 +120,9 @@ def data(start: Start = ALONE) -> dict[str, Any]:
         help=say("train.label_noise_help"),
     )
     if noise:
-        st.caption(say("train.label_noise_wrong", share=0.9 * noise / 100))
+        classes = CLASSES if own is None else len({*own.train_labels, *own.test_labels})
+        share = noise / 100 * (1 - 1 / classes)
+        st.caption(say("train.label_noise_wrong", share=share, classes=classes))
     widths = links.value(
         st.text_input,
         say("train.widths"),
@@ -143,12 +132,12 @@ def data(start: Start = ALONE) -> dict[str, Any]:
     )
     epochs = _slider(f"{key}epochs", start.epochs, 1, EPOCHS, say("train.epochs"))
     return {
-        "dataset": dataset,
         "train_samples": samples,
         "label_noise": noise / 100,
         "widths": widths,
         "epochs": epochs,
         "batch_size": start.batch_size,
+        "rate": start.rate,
     }
 
 
@@ -202,18 +191,20 @@ def recipe(settings: Mapping[str, Any]) -> "Training | None":
         return None
 
 
-def take(recipe: "Training") -> None:
+def take(recipe: "Training", start: Start = ALONE) -> None:
     """Set the controls to a recipe; for a callback, before they are drawn."""
-    state = st.session_state
-    for name in ("dataset", "epochs", "optimiser", "learning_rate", "weight_decay", "dropout"):
-        state[name] = getattr(recipe, name)
-    for name in ("patience", "seed"):
-        state[name] = getattr(recipe, name)
-    state["images"] = max(
+    state, key = st.session_state, start.key
+    for name in ("dataset", "epochs", "optimiser", "learning_rate"):
+        state[f"{key}{name}"] = getattr(recipe, name)
+    state[f"{key}images"] = max(
         (each for each in SAMPLES if each <= recipe.train_samples), default=SAMPLES[0]
     )
-    state["label_noise"] = round(100 * recipe.label_noise)
-    state["widths"] = ", ".join(map(str, recipe.widths))
+    state[f"{key}label_noise"] = round(100 * recipe.label_noise)
+    state[f"{key}widths"] = ", ".join(map(str, recipe.widths))
+    if start is not ALONE:
+        return
+    for name in ("weight_decay", "dropout", "patience", "seed"):
+        state[name] = getattr(recipe, name)
     for key, table, choice in (
         ("cuts", CUTS, recipe.schedule or Never()),
         ("stays", STAYS, recipe.rule),
@@ -233,13 +224,37 @@ def branched(origin: "Training", settings: "Training") -> "Training":
 def title(recipe: "Training") -> str:
     """Return a recipe in a few words: data, widths, what is cut, and what holds it back."""
     parts = [
-        say(f"prune.data_name.{recipe.dataset}"),
+        data.title(recipe.dataset),
         " × ".join(map(str, recipe.widths)),
         say(f"choice.{knobs.label(CUTS, recipe.schedule or Never())}.title"),
     ]
     if recipe.label_noise:
         parts.append(say("train.title_noise", share=recipe.label_noise))
     return ", ".join(parts)
+
+
+def _samples(start: Start, own: Dataset | None) -> int:
+    """Draw how many training samples are used; of one's own, as many as there are at most."""
+    key, default, options, most = f"{start.key}images", start.images, SAMPLES, SAMPLES[-1]
+    if own is not None:
+        key, default, (most, _, _) = f"{start.key}own_samples", SAMPLES[-1], datasets.sizes(own)
+        options = (*(each for each in SAMPLES[:-1] if each < most), SAMPLES[-1])
+    if len(options) == 1:
+        return default
+    if st.session_state.get(key, default) not in options:
+        del st.session_state[key]
+    titles = {each: f"{min(each, most):,}" for each in options}
+    found: int = links.value(
+        st.select_slider,
+        say("train.samples"),
+        default,
+        key,
+        options.__contains__,
+        options=options,
+        format_func=titles.__getitem__,
+        help=say("train.samples_help"),
+    )
+    return found
 
 
 def _preset(changes: Mapping[str, Any]) -> None:

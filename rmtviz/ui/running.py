@@ -36,7 +36,7 @@ class Running:
     @property
     def key(self) -> tuple[Choice, str]:
         """What its results are kept under: how it runs, and on what."""
-        return self.choice, self.dataset.name
+        return self.choice, self.dataset.key
 
     @property
     def entering(self) -> tuple[float, float]:
@@ -79,8 +79,8 @@ def running(
             model.memo("data", lambda: dataset.name)
         return Running(model, choice, choice(model.checkpoint), dataset, foreign)
 
-    name = data.name if data else None
-    return model.memo(("running", activation, inputs, order, layout, name), make)
+    key = data.key if data else None
+    return model.memo(("running", activation, inputs, order, layout, key), make)
 
 
 def whole(run: Running) -> Evaluation:
@@ -140,7 +140,7 @@ def moved(
         levels = own.test_images[:SUPPLIED] / np.float32(own.top)
         return choice, error, evaluation.output_error(whole, cut, levels.astype(np.float32))
 
-    return model.memo(("moved", plan, activation, own.name if own else None), make)
+    return model.memo(("moved", plan, activation, own.key if own else None), make)
 
 
 def without(run: Running, layer: str, count: int) -> tuple[Ablation, ...]:
@@ -174,7 +174,7 @@ def curve(
 
     def make() -> Curve:
         network = run.network
-        if others is not None and any(cut.form != "whole" for cut in others.cuts):
+        if others is not None and not others.nothing:
             network = run.choice(checkpoint(run.model, others))
         names = [item.name for item in network.layers]
         parts = _by_data(run, layer, how) if how else factors(run.model, layer)

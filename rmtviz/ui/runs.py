@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmtviz import formats
 from rmtviz.analysis import Analysis
+from rmtviz.datasets import Dataset
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import work
 from rmtviz.ui.memo import Memo
@@ -67,7 +68,7 @@ class Run(Job[Snapshot]):
 
     @classmethod
     def restored(cls, token: str, folder: Path) -> "Run | None":
-        """Return a run that another server process began: done, or interrupted.
+        """Return a run that another server process began: done, stopped, or interrupted.
 
         One whose files are broken, or of a version that knew other options, is none.
         """
@@ -83,7 +84,7 @@ class Run(Job[Snapshot]):
         about, epoch = run.about, rows[-1]["epoch"] if rows else 0
         done = epoch == recipe.epochs or "test_accuracy" in about
         run.tell(
-            state="done" if done else "interrupted",
+            state="done" if done else run.left,
             epoch=epoch,
             rows=tuple(rows),
             selection_samples=about.get("selection_samples", 0),
@@ -92,9 +93,12 @@ class Run(Job[Snapshot]):
         )
         return run
 
-    def begin(self) -> None:
-        """Make the run's folder, with the recipe in it."""
+    def begin(self, own: Dataset | None = None) -> None:
+        """Make the run's folder, with the recipe in it, and the data if they are one's own."""
+        from rmtviz import training
+
         self.folder.mkdir(parents=True, exist_ok=True)
+        training.keep(self.folder, own)
         (self.folder / "recipe.json").write_text(json.dumps(self.recipe.record()), "utf-8")
 
     def again(self) -> "Run":
@@ -141,7 +145,7 @@ class Run(Job[Snapshot]):
     def do(self) -> None:
         from rmtviz import evaluation, training
 
-        data = self.recipe.data()
+        data = self.recipe.data(training.kept(self.folder, self.recipe))
         selection = len(data.split("selection"))
         self.tell(selection_samples=selection)
         for record in training.train(self.recipe, self.folder, resume=True, on_batch=self._batch):

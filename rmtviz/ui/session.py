@@ -54,7 +54,7 @@ def choose(model: Model) -> None:
     mine = st.session_state.setdefault("own_models", [])
     if model.key not in (*SAMPLES, *mine):
         mine.append(model.key)
-    for key in ("layer", "run_activation", "run_inputs", "data"):
+    for key in ("layer", "run_activation", "run_inputs", "data", "heads"):
         st.session_state.pop(key, None)
 
 

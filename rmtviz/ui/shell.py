@@ -59,9 +59,10 @@ def run() -> None:
 
 
 def _legible() -> None:
-    """Give filled buttons the text of `tokens`: Streamlit's own is white on any ground."""
+    """Give filled buttons and chips the text of `tokens`: Streamlit's is white on any ground."""
     colour = MODES[session.mode()].on_accent
-    st.html(f"<style>[data-testid=stBaseButton-primary] {{ color: {colour} }}</style>")
+    filled = "[data-testid=stBaseButton-primary], [data-testid=stMultiSelect] [data-tag] *"
+    st.html(f"<style>{filled} {{ color: {colour} }}</style>")
 
 
 def failed(error: Exception) -> None:

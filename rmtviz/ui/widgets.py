@@ -12,7 +12,8 @@ from rmtviz import figures, knobs
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.errors import RmtvizError
 from rmtviz.ui import links, saving
-from rmtviz.words import LANGUAGES, catalogue, say, speaking
+from rmtviz.ui.links import meant as meant
+from rmtviz.words import catalogue, say
 
 SIGNS = re.compile(r"[\\`*_\[\]<>$:~#|!]")
 """What Markdown may take for a mark."""
@@ -84,23 +85,6 @@ def automatic(label: str, options: Sequence[str], title: Callable[[str], str], k
     st.selectbox(
         label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session"
     )
-
-
-def meant(key: str, options: Sequence[str], title: Callable[[str], str]) -> str | None:
-    """Return the option at which a choice stands; None: at none of them.
-
-    Browsers send labels. After a change of language a list that is shut still sends the label
-    of the other language, which Streamlit, as it does not know it, takes for a value.
-    """
-    now: str | None = st.session_state.get(key)
-    if now in options:
-        return now
-    for code in LANGUAGES:
-        with speaking(code):
-            found = [option for option in options if title(option) == now]
-        if found:
-            return found[0]
-    return None
 
 
 def layer(analysis: Analysis) -> LayerAnalysis:

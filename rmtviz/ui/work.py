@@ -23,6 +23,9 @@ TICK = 0.2
 PATIENCE = 0.1
 """At most so many seconds a click waits for the job to follow it; a batch takes a few ms."""
 
+STOPPED = "stopped"
+"""The file in a job's folder that says that somebody stopped it, to another server process."""
+
 log = logging.getLogger("rmtviz")
 
 
@@ -113,9 +116,10 @@ class Job(abc.ABC, Generic[S]):
 
     def work(self, its_turn: Callable[["Job[Any]"], bool]) -> None:
         """Wait for its turn, then work to the end. This is the thread's body."""
+        (self.folder / STOPPED).unlink(missing_ok=True)
         while not its_turn(self):
             if self._stop.wait(TICK):
-                self.tell(state="stopped")
+                self._stopped()
                 return
         from rmtviz.training import Stopped
 
@@ -123,7 +127,7 @@ class Job(abc.ABC, Generic[S]):
         try:
             self.do()
         except Stopped:
-            self.tell(state="stopped")
+            self._stopped()
         except Exception as problem:
             self._fail(problem)
 
@@ -145,6 +149,15 @@ class Job(abc.ABC, Generic[S]):
     def tell(self, **changes: Any) -> None:
         """Publish a new snapshot: one assignment, so that a reader sees the old or the new."""
         self.snapshot = replace(self.snapshot, **changes)
+
+    @property
+    def left(self) -> str:
+        """The state of an unfinished job of another server process: stopped, or interrupted."""
+        return "stopped" if (self.folder / STOPPED).exists() else "interrupted"
+
+    def _stopped(self) -> None:
+        (self.folder / STOPPED).touch()
+        self.tell(state="stopped")
 
     def _fail(self, problem: Exception) -> None:
         if isinstance(problem, RmtvizError):

@@ -9,7 +9,7 @@ import safetensors.numpy
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from rmtviz import graphs
+from rmtviz import formats
 from rmtviz.datasets import DATASETS
 from rmtviz.ui import data, session
 from rmtviz.words import say
@@ -136,7 +136,7 @@ def test_data_that_cannot_be_read_are_refused_in_a_sentence(prune):
 
 
 def test_a_graph_runs_as_it_is(visit):
-    model = session.library().add(graphs.load(graph(*learnt("mnist", 200)), "net.onnx"))
+    model = session.library().add(formats.read(graph(*learnt("mnist", 200)), "net.onnx"))
     prune = visit("prune", model=model.key)
     assert accuracy(prune) == [say("prune.accuracy", samples=5_000, unit="images")]
     (popover,) = [x for x in prune.at.selectbox if x.key == "run_inputs"]

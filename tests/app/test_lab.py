@@ -8,7 +8,7 @@ import pytest
 
 from rmtviz import lab, training
 from rmtviz.schedules import Once
-from rmtviz.ui import jobs, live, recipes
+from rmtviz.ui import contests, findings, jobs, live, recipes
 from rmtviz.ui.jobs import Registry
 from rmtviz.ui.recipes import CUTS, PRESETS
 from rmtviz.words import catalogue, say
@@ -26,6 +26,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def the_run(visitor):
     return jobs.registry().find(visitor.at.session_state["run"])
+
+
+def scrubbed(visitor, epoch: int):
+    """The visitor with the film at the look after an epoch."""
+    run = the_run(visitor)
+    return visitor.choose(f"film_{run.token}_{len(run.snapshot.looks)}", epoch)
 
 
 def done(visitor, epochs: int = 4):
@@ -101,26 +107,78 @@ def test_the_film_is_scrubbed_back_to_before_the_cut(cut):
     run = the_run(cut)
     made = run.snapshot.rows[2]["cut"]["layers"][0]
     assert "are stored" in cut.words
-    cut.choose(f"film_{run.token}", 2)
+    scrubbed(cut, 2)
     before = say(
         "train.spectrum_cut", epoch=2, before=made["rank_before"], after=made["rank_after"]
     )
     assert before in cut.words
     limit = cut.figure("live-spectrum")["layout"]["xaxis"]["range"]
-    cut.choose(f"film_{run.token}", 0)
+    scrubbed(cut, 0)
     assert say("train.spectrum_of", epoch=0) in cut.words
     assert cut.figure("live-spectrum")["layout"]["xaxis"]["range"] == limit
 
 
-def test_an_epoch_is_read_once_for_the_film(cut, monkeypatch):
-    run, read = the_run(cut), []
+def test_the_film_stands_at_looks_and_reads_each_once(cut, visit, monkeypatch):
+    token, looks = the_run(cut).token, the_run(cut).snapshot.looks
+    assert {0, 2, 4} <= set(looks)
+    jobs.registry.cache_clear()  # a server that has no frames in memory
+    again = visit("train", run=token)
+    run, read = the_run(again), []
+    assert again.at.get_by_key(f"film_{token}_{len(looks)}").options == list(map(str, looks))
     honest = run._read
     monkeypatch.setattr(run, "_read", lambda epoch: read.append(epoch) or honest(epoch))
-    known = {epoch for epoch, _ in run.snapshot.frames}
-    for epoch in (0, 1, 2, 3, 1, 0, 3):
-        cut.choose(f"film_{run.token}", epoch)
-        assert cut.figure("live-spectrum")["data"]
-    assert sorted(read) == sorted(set(range(4)) - known)
+    for epoch in (*looks, *reversed(looks)):
+        scrubbed(again, epoch)
+    assert read == []
+
+
+def test_an_epoch_without_a_look_shows_the_last_one_and_says_so(visit):
+    visitor = visit("train", **{**SETTINGS, "epochs": "60"}).press("train.start")
+    visitor.until(lambda: say("train.pause") in visitor.buttons())
+    visitor.press("train.pause").until(lambda: say("train.step") in visitor.buttons())
+    while the_run(visitor).snapshot.looks[-1] == (last := the_run(visitor).snapshot.epoch):
+        visitor.press("train.step")
+        after = say("train.paused_after", epoch=last + 1, epochs=60)
+        visitor.until(lambda after=after: after in visitor.words)
+    looked = the_run(visitor).snapshot.looks[-1]
+    assert say("train.film_latest", epoch=last, looked=looked) in visitor.words
+    assert say("train.spectrum_of", epoch=looked) in visitor.words
+    visitor.press("train.stop")
+
+
+def test_where_a_cut_leaves_no_bulk_the_page_says_why(cut):
+    run = the_run(cut)
+    row = run.snapshot.rows[-1]
+    assert row["start"]["0"] is None
+    assert say("train.spectrum_gone", rank=row["ranks"]["0"]) in cut.words
+    gone = [name for name, value in row["start"].items() if value is None and name != "4"]
+    assert say("train.start_gone", epoch=2, layers=", ".join(gone)) in cut.words
+
+
+def test_a_stopped_run_is_stopped_for_the_next_server_too(visit):
+    visitor = visit("train", **{**SETTINGS, "epochs": "60"}).press("train.start")
+    visitor.until(lambda: say("train.stop") in visitor.buttons())
+    visitor.press("train.stop").until(lambda: say("train.resume") in visitor.buttons())
+    token, epoch = the_run(visitor).token, the_run(visitor).snapshot.epoch
+    jobs.registry.cache_clear()
+    again = visit("train", run=token)
+    assert say("train.stopped", epoch=epoch, epochs=60) in again.words
+    table = again.choose("show", "kept").at.dataframe[0]
+    assert list(table.value["state"]) == [say("train.state.stopped")]
+    assert table.proto.placeholder == say("explore.none")
+    again.choose("show", "one").press("train.resume")
+    again.until(lambda: the_run(again).snapshot.epoch > epoch)
+    unfinished = Registry(the_run(again).folder.parent, slots=1).find(token)
+    assert unfinished.snapshot.state == "interrupted"
+    again.press("train.stop")
+
+
+@pytest.mark.parametrize("code", ["ja", "en"])
+def test_settings_stay_when_the_language_changes(visit, code: str):
+    settings = {**CUT, "optimiser": "sgd", "dropout": "0.3", "label_noise": "15", "stays": "energy"}
+    visitor = visit("train", lang="en" if code == "ja" else "ja", **settings)
+    visitor.choose("lang", code).run()
+    assert {name: visitor.at.query_params.get(name) for name in settings} == settings
 
 
 def test_a_run_with_a_schedule_survives_the_server(cut, visit):
@@ -131,13 +189,13 @@ def test_a_run_with_a_schedule_survives_the_server(cut, visit):
     assert say("train.done", epochs=4) in again.words
     assert the_run(again).snapshot.rows == rows
     assert again.metrics[say("train.test")] != "—"
-    again.choose(f"film_{token}", 1)
-    assert say("train.spectrum_of", epoch=1) in again.words
+    scrubbed(again, 0)
+    assert say("train.spectrum_of", epoch=0) in again.words
 
 
 def test_a_branch_begins_with_that_epochs_network(cut):
     origin = the_run(cut)
-    cut.choose(f"film_{origin.token}", 1)
+    cut.choose_by_label(say("train.branch_epoch"), 1)
     cut.choose("cuts", "never").choose("epochs", 3).choose("dropout", 0.2)
     cut.choose("label_noise", 30)
     cut.press("train.branch", epoch=1)
@@ -251,11 +309,52 @@ def test_a_comparison_is_stopped_found_again_and_resumed(visit, tmp_path):
     visitor.press("train.stop").until(lambda: say("train.resume") in visitor.buttons())
     kept = contest.snapshot.results
     other = Registry(tmp_path / "runs", slots=1).contest(contest.token)
-    assert (other.snapshot.state, other.snapshot.results) == ("interrupted", kept)
+    assert (other.snapshot.state, other.snapshot.results) == ("stopped", kept)
     visitor.press("train.resume")
     visitor.until(lambda: len(the_contest(visitor).snapshot.results) > len(kept))
     assert the_contest(visitor).snapshot.results[: len(kept)] == kept
     visitor.press("train.stop")
+
+
+def test_how_long_it_takes_is_said_once_an_epoch_was_measured(visit):
+    visitor = visit("train", **SIDE)
+    assert say("train.long_unknown") in visitor.words
+    visitor.press("train.compare_start")
+    visitor.until(lambda: the_contest(visitor).snapshot.over and "Ahead: " in visitor.words)
+    pace = jobs.registry().pace
+    assert pace == the_contest(visitor).snapshot.pace > 0
+    recipe = the_contest(visitor).recipe
+    data, counted = recipe.data(), the_contest(visitor).snapshot.work
+    assert 2 * counted == contests.work(recipe, 4, data)
+    assert counted > 2 * recipe.epochs * contests.epoch_work(recipe, data)  # one run a seed
+    assert say("train.long_unknown") not in visitor.words
+
+
+@pytest.mark.parametrize("place", range(findings.MOST))
+def test_the_studys_settings_are_taken_as_they_were(visit, place: int):
+    found = findings.findings()[place]
+    visitor = visit("train", show="side")
+    assert found.found in visitor.words
+    visitor.at.get_by_key(f"finding_{place}").click()
+    visitor.run().press("train.compare_start")
+    assert the_contest(visitor).recipe == found.recipe
+    assert the_contest(visitor).seeds == found.cut.seeds
+    visitor.press("train.stop")
+
+
+def test_the_studys_figures_are_those_of_its_page():
+    page = (findings.home() / "docs" / "study.md").read_text("utf-8")
+    for each in findings.findings():
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| {each.title} |")]
+        assert findings._points(each.cut) in line
+        assert findings._points(each.beside) in line
+    gains = [
+        float(cell.split("±")[0])
+        for cell in (line.rsplit("|", 2)[1] for line in page.splitlines() if "re-drawn |" in line)
+    ]
+    assert [100 * each.cut.gain for each in findings.findings()] == pytest.approx(
+        sorted(gains, reverse=True)[: findings.MOST], abs=0.05
+    )
 
 
 def test_every_contender_has_its_words():

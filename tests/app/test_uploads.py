@@ -1,17 +1,21 @@
 """Uploads: good files become the current network, bad ones get a sentence and a way out."""
 
 import io
+import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
-from rmtviz import formats, verdict
+from rmtviz import formats, layers, peft, verdict
 from rmtviz.fits import BEMA
 from rmtviz.ui import session, widgets
 from rmtviz.ui.library import SAMPLES
 from rmtviz.words import say
 from tests.hostile.making import gguf_file, gguf_tensor, hdf5_file
+from tests.hostile.test_owners import FILES
 
 NAMES = {"safetensors": "mine.safetensors", "pytorch": "mine.pt", "npz": "mine.npz"}
 
@@ -248,3 +252,88 @@ def test_an_update_is_shown_without_an_edge(visit, packed):
     assert visitor.errors == []
     assert say("status.product", rank=4) in visitor.words
     assert visitor.go("prune").errors == []
+
+
+def test_an_adapter_and_its_settings_are_opened_together_and_cut(visit, packed, downloads):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "base_model.model.q_proj.lora_A.weight": rng.standard_normal((8, 40)).astype(np.float32),
+        "base_model.model.q_proj.lora_B.weight": rng.standard_normal((50, 8)).astype(np.float32),
+        "base_model.model.v_proj.lora_A.weight": rng.standard_normal((8, 40)).astype(np.float32),
+        "base_model.model.v_proj.lora_B.weight": rng.standard_normal((50, 8)).astype(np.float32),
+    }
+    settings = {"peft_type": "LORA", "r": 8, "lora_alpha": 32, "use_rslora": True}
+    visitor = visit()
+    visitor.at.file_uploader[0].set_value(
+        [
+            (peft.WEIGHTS, packed(tensors), ""),
+            (peft.SETTINGS, json.dumps(settings).encode(), ""),
+            ("README.md", b"# An adapter", ""),
+        ]
+    )
+    visitor.at.run()
+    assert visitor.errors == []
+    visitor.go("prune")
+    visitor.choose("rule", "energy")
+    cut = formats.together(
+        {
+            peft.WEIGHTS: downloads["adapter_model-pruned.safetensors"](),
+            peft.SETTINGS: downloads[peft.SETTINGS](),
+        }
+    )
+    ranks = {tensor.shape[0] for name, tensor in cut.tensors.items() if "lora_A" in name}
+    assert min(ranks) < 8
+    scales = [layer.scale for layer in layers.find(cut)[0]]
+    assert scales == pytest.approx([32 / 8**0.5] * 2)
+
+
+@pytest.mark.parametrize("name", ["trained.pt", "learnt.pkl", "jax.onnx"])
+def test_files_as_people_have_them_are_opened_on_every_page(visit, capsys, name):
+    content, expected = FILES[name]
+    visitor = visit().upload(name, content)
+    assert visitor.errors == []
+    shapes = [f"{rows} × {columns}" for rows, columns in expected.values()]
+    assert list(visitor.at.dataframe(key="layer_map").value["shape"]) == shapes
+    assert "ran\n" not in capsys.readouterr().out
+    assert visitor.go("prune").errors == []
+
+
+def test_a_zip_that_lacks_a_shard_names_it(visit, packed):
+    index = {"weight_map": {"a.weight": "1.safetensors", "b.weight": "2.safetensors"}}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("m/model.safetensors.index.json", json.dumps(index))
+        file.writestr("m/1.safetensors", packed({"a.weight": np.ones((30, 40), np.float32)}))
+    visitor = visit().upload("model.zip", buffer.getvalue())
+    ((what, do),) = visitor.errors
+    assert "2.safetensors" in what
+    assert do == say("error.shard_missing.do")
+
+
+def test_a_quantised_graph_says_so_and_its_cut_is_downloaded(visit, downloads):
+    rng = np.random.default_rng(0)
+    parts = {
+        "fc.weight_quantized": rng.integers(-99, 99, (60, 40)).astype(np.int8),
+        "fc.weight_scale": np.full(60, 0.01, np.float32),
+        "out.weight": rng.standard_normal((10, 60)).astype(np.float32),
+    }
+    node, value = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("DequantizeLinear", ["fc.weight_quantized", "fc.weight_scale"], ["w"], axis=0),
+        node("Gemm", ["x", "w"], ["h"], transB=1),
+        node("Gemm", ["h", "out.weight"], ["y"], transB=1),
+    ]
+    ends = [value("x", 1, ["n", 40]), value("y", 1, ["n", 10])]
+    held = [numpy_helper.from_array(array, name) for name, array in parts.items()]
+    made = helper.make_graph(nodes, "g", ends[:1], ends[1:], held)
+    content = helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    visitor = visit().upload("int8.onnx", content)
+    assert visitor.errors == []
+    visitor.choose("layer", "fc")
+    assert say("verdict.coded", codes="int8") in visitor.words
+    visitor.go("prune")
+    visitor.choose("rule", "energy")
+    cut = formats.read(downloads["int8-pruned.onnx"]())
+    assert {x.name: x.codes for x in layers.find(cut)[0]} == {"fc": "", "out": ""}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmtviz import formats
+from rmtviz import analyze, formats
 from rmtviz.checkpoint import Checkpoint
 from rmtviz.errors import FileRefused
 from tests.hostile.making import (
@@ -45,7 +45,7 @@ class TestOtherFiles:
             (pickle.dumps({"w": [1.0]}), "is_pickle"),
             (b'{"metadata": {}, "weight_map": {"a": "model-00001.safetensors"}}', "is_index"),
             (b'{"weight_map": {}}', "is_index"),
-            (b'{"architectures": ["Bert"]}', "is_json"),
+            (b'{"architectures": ["Bert"]}', "is_settings"),
             (b"[1, 2]", "is_json"),
             (b"[" * 100_000, "is_text"),
             (b"{not json", "is_text"),
@@ -76,6 +76,14 @@ class TestWhatIsOdd:
         values = np.array([[np.nan, np.inf], [-np.inf, -0.0]], "f4")
         checkpoint = formats.read(formats.write(Checkpoint.of({"w": values}), form))
         np.testing.assert_array_equal(checkpoint["w"], values)
+
+    @pytest.mark.parametrize(("dtype", "bits"), [("f2", 0x7C01), ("f4", 0x7F800001)])
+    def test_a_nan_that_signals_is_listed(self, dtype, bits):
+        weight = np.ones((30, 40), dtype)
+        weight.view(f"u{weight.itemsize}")[3, 3] = bits
+        found = analyze(Checkpoint.of({"w": weight, "v": np.eye(30, 40)}))
+        assert [layer.name for layer in found] == ["v"]
+        assert [item.reason for item in found.skipped] == ["not_finite"]
 
     @pytest.mark.parametrize("form", WEIGHTS)
     def test_six_hundred_layers_and_long_names(self, form):

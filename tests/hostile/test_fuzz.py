@@ -2,13 +2,14 @@
 
 import pytest
 
+from rmtviz import formats
 from tests.hostile import fuzz, making
-from tests.hostile.making import SMALL
+from tests.hostile.structured import STRUCTURED
 
 
-@pytest.mark.parametrize("title", SMALL)
+@pytest.mark.parametrize("title", fuzz.TITLES)
 def test_mutated_files_are_read_or_refused(title):
-    ends = fuzz.run(SMALL[title], 300, seed=7)
+    ends = fuzz.run(title, 300, seed=7)
     assert "" not in ends
     assert 300 > ends["read"] >= 60, ends
 
@@ -19,4 +20,5 @@ FINDS = sorted(path for path in fuzz.CORPUS.iterdir() if path.suffix != ".md")
 @pytest.mark.parametrize("path", FINDS, ids=lambda path: path.name)
 def test_finds_stay_mended(path):
     with making.memory_below(16 * making.MEGABYTE):
-        assert fuzz.outcome(path.read_bytes())
+        for opened in {formats.read, *(each.opened for each in STRUCTURED.values())}:
+            assert fuzz.outcome(path.read_bytes(), opened)

@@ -2,6 +2,7 @@
 
 import struct
 
+import gguf  # noqa: F401 - a first import takes memory of its own
 import pytest
 
 from rmtviz.formats import Limits

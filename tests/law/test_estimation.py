@@ -8,11 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from rmtviz import estimation
+from rmtviz.checkpoint import double
 from rmtviz.fits import BEMA, KritchmanNadler, Law
 from rmtviz.fits.base import judge, null_band
 from rmtviz.spectrum import BLOCK, NotFiniteError, Spectrum
 
-Matrix = NDArray[np.floating]
+Matrix = NDArray[np.inexact]
 
 
 def noise(p: int, n: int, rng: np.random.Generator) -> Matrix:
@@ -29,14 +30,24 @@ def power_law(p: int, n: int, rng: np.random.Generator) -> Matrix:
     return np.asarray((u * np.arange(1.0, p + 1) ** -0.7) @ v.T)
 
 
-MATRICES = {"noise": noise, "20 spikes": spiked, "power law": power_law}
+def complex_noise(p: int, n: int, rng: np.random.Generator) -> Matrix:
+    return (rng.normal(size=(p, n)) + 1j * rng.normal(size=(p, n))) / np.sqrt(2)
+
+
+def complex_spiked(p: int, n: int, rng: np.random.Generator) -> Matrix:
+    u, v = (np.linalg.qr(complex_noise(side, 20, rng))[0] for side in (p, n))
+    return complex_noise(p, n, rng) + (u * np.linspace(1.5, 4, 20) * (p * n) ** 0.25) @ v.T
+
+
+MATRICES = {"noise": noise, "20 spikes": spiked, "power law": power_law, "complex": complex_spiked}
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 SHAPES = [(400, 1000), (600, 600), (1200, 800)]
 
 
 def of(kind: str, shape: tuple[int, int]) -> Matrix:
     p, n = sorted(shape)
-    matrix = MATRICES[kind](p, n, np.random.default_rng([p, n, 7])).astype(np.float32)
+    matrix = MATRICES[kind](p, n, np.random.default_rng([p, n, 7]))
+    matrix = matrix.astype(np.complex64 if matrix.dtype.kind == "c" else np.float32)
     return matrix if shape == (p, n) else matrix.T
 
 
@@ -61,7 +72,7 @@ def test_the_distribution_and_the_largest_values_are_right_to_the_stated_error(
     matrix = of(kind, shape)
     exact, found = Spectrum.of(matrix), estimation.estimate(matrix)
     assert found.shape == exact.shape
-    assert found.precision == exact.precision
+    assert (found.precision, found.beta) == (exact.precision, exact.beta)
     assert 0 < found.estimated < 0.01
     # the error is that of one point; over all points the farthest is up to three away, and the
     # values of a finite matrix come in steps of 1/p
@@ -71,7 +82,7 @@ def test_the_distribution_and_the_largest_values_are_right_to_the_stated_error(
     assert found.energy == pytest.approx(exact.energy, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["noise", "20 spikes"])
+@pytest.mark.parametrize("kind", ["noise", "20 spikes", "complex"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("method", [BEMA(), KritchmanNadler()])
 def test_a_fit_finds_the_same_spikes_and_never_calls_the_law_exact(
@@ -93,12 +104,13 @@ def test_an_error_beyond_the_band_is_never_exact_and_counts_against_close() -> N
     assert judge(0.045, 500, 0.01) is Law.NO
 
 
-def test_it_is_the_same_again_and_scales_and_turns_with_the_matrix() -> None:
-    matrix = of("20 spikes", (400, 1000))
+@pytest.mark.parametrize("kind", ["20 spikes", "complex"])
+def test_it_is_the_same_again_and_scales_and_turns_with_the_matrix(kind: str) -> None:
+    matrix = of(kind, (400, 1000))
     found = estimation.estimate(matrix)
     assert estimation.estimate(matrix).values.tolist() == found.values.tolist()
     for scale in (2.0**-20, 1e-140, 1e140):
-        other = estimation.estimate(scale * matrix.astype(np.float64))
+        other = estimation.estimate(scale * double(matrix))
         assert other.values == pytest.approx(scale * found.values, rel=1e-6)
         assert other.estimated == pytest.approx(found.estimated, rel=1e-4)
     assert estimation.estimate(matrix.T).values == pytest.approx(found.values, rel=1e-6)

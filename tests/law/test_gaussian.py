@@ -1,4 +1,4 @@
-"""Spectra drawn without a matrix are those of real Gaussian matrices, and of the closed forms."""
+"""Spectra drawn without a matrix are those of Gaussian matrices, and of the closed forms."""
 
 from collections.abc import Callable
 
@@ -13,6 +13,7 @@ SHAPES = [(30, 30), (50, 20), (25, 100)]
 COUNT = 2000
 
 shapes = pytest.mark.parametrize("shape", SHAPES)
+betas = pytest.mark.parametrize("beta", [1, 2], ids=["real", "complex"])
 
 STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
     "trace": lambda s: s @ s,
@@ -29,15 +30,19 @@ STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
 
 @pytest.fixture(scope="module")
 def samples():
-    """Values of drawn spectra and of the spectra of matrices, by shape; each made once."""
-    made: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+    """Values of drawn spectra and of those of matrices, by shape and β; each made once."""
+    made: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}
 
-    def get(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        if shape not in made:
-            drawn = [Spectrum.gaussian(shape, rng).values for _ in range(COUNT)]
-            real = np.linalg.svd(rng.normal(size=(COUNT, *shape)), compute_uv=False)
-            made[shape] = np.array(drawn), real
-        return made[shape]
+    def get(
+        shape: tuple[int, int], beta: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if (*shape, beta) not in made:
+            drawn = [Spectrum.gaussian(shape, rng, beta=beta).values for _ in range(COUNT)]
+            matrices = rng.normal(size=(COUNT, *shape))
+            if beta == 2:
+                matrices = (matrices + 1j * rng.normal(size=matrices.shape)) / np.sqrt(2)
+            made[*shape, beta] = np.array(drawn), np.linalg.svd(matrices, compute_uv=False)
+        return made[*shape, beta]
 
     return get
 
@@ -49,32 +54,37 @@ def two_samples(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(below[0] - below[1]).max() * np.sqrt(len(a) * len(b) / len(points)))
 
 
+@betas
 @shapes
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_drawn_spectra_are_those_of_matrices(
-    samples, rng, shape: tuple[int, int], statistic: str
+    samples, rng, shape: tuple[int, int], statistic: str, beta: int
 ) -> None:
-    a, b = (np.array([STATISTICS[statistic](s) for s in x]) for x in samples(shape, rng))
+    a, b = (np.array([STATISTICS[statistic](s) for s in x]) for x in samples(shape, beta, rng))
     assert two_samples(a, b) < 2.5  # 2 exp(−2 · 2.5²) = 7e-6
 
 
+@betas
 @shapes
-def test_trace_has_the_moments_of_chi_square(samples, rng, near, shape: tuple[int, int]) -> None:
-    drawn, _ = samples(shape, rng)
+def test_trace_has_the_moments_of_chi_square(
+    samples, rng, near, shape: tuple[int, int], beta: int
+) -> None:
+    drawn, _ = samples(shape, beta, rng)
     trace, freedom = (drawn**2).sum(axis=1), shape[0] * shape[1]
     assert near(trace, freedom)
-    assert near((trace - freedom) ** 2, 2 * freedom)
+    assert near((trace - freedom) ** 2, 2 * freedom / beta)
 
 
+@betas
 @shapes
 def test_log_determinant_has_the_moments_of_bartlett(
-    samples, rng, near, shape: tuple[int, int]
+    samples, rng, near, shape: tuple[int, int], beta: int
 ) -> None:
-    # log det W Wᵀ is a sum of independent log χ² of n, n − 1, …, n − p + 1 degrees
-    drawn, _ = samples(shape, rng)
+    # log det W Wᴴ is a sum of independent log (χ²/β) of β n, β (n − 1), …, β (n − p + 1) degrees
+    drawn, _ = samples(shape, beta, rng)
     logs = 2 * np.log(drawn).sum(axis=1)
-    halves = (max(shape) - np.arange(min(shape))) / 2
-    mean, variance = np.sum(digamma(halves) + np.log(2)), np.sum(polygamma(1, halves))
+    halves = beta * (max(shape) - np.arange(min(shape))) / 2
+    mean, variance = np.sum(digamma(halves) + np.log(2 / beta)), np.sum(polygamma(1, halves))
     assert near(logs, mean)
     assert near((logs - mean) ** 2, variance)
 

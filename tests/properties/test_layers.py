@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmtviz import layers
-from rmtviz.checkpoint import FLOATS, Checkpoint, Skipped
+from rmtviz.checkpoint import COMPLEX, FLOATS, Checkpoint, Skipped
 from rmtviz.errors import CannotRun, OrderUnknown
 from rmtviz.layers import KINDS, Layer
 from rmtviz.words import catalogue
@@ -19,7 +19,9 @@ widths = st.lists(st.integers(1, 9), min_size=2, max_size=9)
 
 NAMES = st.from_regex(r"(?:[ab]\.)?(?:wte|fc|fc[0-9]{1,2}|01|1|l)", fullmatch=True)
 LAST = st.sampled_from(["", ".weight", ".bias", ".running_mean", ".0.weight", ".1.weight"])
-DTYPES = st.sampled_from([np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int64, bool])
+DTYPES = st.sampled_from(
+    [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.complex64, np.int64, bool]
+)
 SHAPES = st.lists(st.integers(0, 4), max_size=6).map(tuple)
 ARRAYS = st.dictionaries(
     st.builds(str.__add__, NAMES, LAST),
@@ -106,7 +108,7 @@ def test_every_tensor_is_in_a_layer_or_skipped_for_a_known_reason(
         assert layer.kind in KINDS
         matrix = layer.matrix(ordered)
         assert matrix.shape == layer.shape
-        assert matrix.dtype.name in FLOATS
+        assert matrix.dtype.name in (*FLOATS, *COMPLEX)
         stored = sum(arrays[name].size for name in layer.tensors)
         assert layer.parameters(ordered) == stored // (layer.part[1] if layer.part else 1)
         bias = layers.bias(ordered, layer)

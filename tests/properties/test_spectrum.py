@@ -68,24 +68,25 @@ def test_invariants_of_the_matrix(w: np.ndarray) -> None:
         assert np.prod(spectrum.values) == pytest.approx(abs(np.linalg.det(w)), rel=1e-6, abs=slack)
 
 
-@given(matrices, st.floats(-1e6, 1e6).filter(lambda a: abs(a) > 1e-6), seeds)
-def test_symmetries(w: np.ndarray, factor: float, seed: int) -> None:
+@given(matrices, st.floats(-1e6, 1e6).filter(lambda a: abs(a) > 1e-6), seeds, st.booleans())
+def test_symmetries(w: np.ndarray, factor: float, seed: int, paired: bool) -> None:
     rng = np.random.default_rng(seed)
+    w = w + 1j * rng.permutation(w) if paired else w
     values = Spectrum.of(w).values
     slack = 1e-9 * max(values[0], 1e-300)
     rows, columns = rng.permutation(w.shape[0]), rng.permutation(w.shape[1])
     rotation = np.linalg.qr(rng.normal(size=(w.shape[0],) * 2))[0]
-    for other in (w.T, w[rows], w[:, columns], -w, rotation @ w):
+    for other in (w.T, w.conj(), 1j * w, w[rows], w[:, columns], -w, rotation @ w):
         assert Spectrum.of(other).values == pytest.approx(values, abs=slack)
     scaled = Spectrum.of(factor * w).values
     assert scaled == pytest.approx(abs(factor) * values, abs=abs(factor) * slack)
 
 
-@given(st.integers(1, 12), st.integers(1, 12), st.floats(1e-3, 1e3), seeds)
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(1e-3, 1e3), seeds, st.integers(1, 2))
 def test_gaussian_draws_are_spectra_that_repeat_and_scale(
-    rows: int, columns: int, sigma: float, seed: int
+    rows: int, columns: int, sigma: float, seed: int, beta: int
 ) -> None:
-    draw = Spectrum.gaussian((rows, columns), np.random.default_rng(seed), sigma)
-    again = Spectrum.gaussian((columns, rows), np.random.default_rng(seed))
-    assert draw.shape == (rows, columns)
+    draw = Spectrum.gaussian((rows, columns), np.random.default_rng(seed), sigma, beta)
+    again = Spectrum.gaussian((columns, rows), np.random.default_rng(seed), beta=beta)
+    assert (draw.shape, draw.beta) == ((rows, columns), beta)
     assert draw.values == pytest.approx(sigma * again.values, rel=1e-12)

@@ -149,9 +149,12 @@ def test_spikes_are_the_eigenvalues_above_the_cut(case: str, method: str) -> Non
     assert fit.spikes == fit.bulk.spikes == len(above)
 
 
-@pytest.mark.parametrize(("p", "scaled"), [(20, 2.4), (100, 3.1), (1000, 4.2)])
-def test_null_band_is_what_was_measured(p: int, scaled: float) -> None:
-    assert p * null_band(p) == pytest.approx(scaled, abs=0.15)
+@pytest.mark.parametrize(
+    ("p", "beta", "scaled"),
+    [(20, 1, 2.4), (100, 1, 3.1), (1000, 1, 4.2), (20, 2, 1.9), (100, 2, 2.45), (1000, 2, 3.2)],
+)
+def test_null_band_is_what_was_measured(p: int, beta: int, scaled: float) -> None:
+    assert p * null_band(p, beta) == pytest.approx(scaled, abs=0.15)
 
 
 def test_judgement_by_band_then_by_five_hundredths() -> None:

@@ -1,4 +1,4 @@
-"""Tracy–Widom (β = 1) against a table, Painlevé II, and the constants of Johnstone and Ma."""
+"""Tracy–Widom against tables, Painlevé II, and the constants of Johnstone and Ma."""
 
 import math
 
@@ -28,7 +28,31 @@ QUANTILES = {
     0.999: 3.2721960590,
 }
 
-PROBABILITIES = {0.0: 0.8319080662, -1.0: 0.5837898955, -1.2: 0.5217141304}
+COMPLEX_QUANTILES = {
+    0.01: -3.7244459464,
+    0.05: -3.1941667322,
+    0.10: -2.9013509385,
+    0.30: -2.2661820398,
+    0.50: -1.8049124089,
+    0.70: -1.3248595561,
+    0.90: -0.5968512971,
+    0.95: -0.2324744698,
+    0.99: 0.4776360474,
+    0.999: 1.3144194801,
+}
+
+PROBABILITIES = {
+    (0.0, 1): 0.8319080662,
+    (-1.0, 1): 0.5837898955,
+    (-1.2, 1): 0.5217141304,
+    (0.0, 2): 0.9693728284,
+}
+
+MOMENTS = {
+    1: (-1.2065335745, 1.6077810346, 0.2934645241, 0.1652429384),
+    2: (-1.7710868074, 0.8131947928, 0.2240842036, 0.0934480876),
+}
+"""Mean, variance, skewness, excess kurtosis, by β: Bornemann, Markov Proc. Rel. Fields 16, 803."""
 
 CONSTANTS = {
     # n, p: Ma's centre and scale, edge, width, the cut at level 0.1, 0.5, 0.9 (σ = 1)
@@ -70,11 +94,15 @@ CONSTANTS = {
 }
 
 sides = pytest.mark.parametrize(("n", "p"), CONSTANTS)
+betas = pytest.mark.parametrize("beta", [1, 2])
 
 
 @pytest.fixture(scope="module")
 def painleve():
-    """F₁ by Painlevé II: exp(−½ ∫ₛ q + (x − s) q²) of the solution q ~ Ai (Hastings, McLeod)."""
+    """F₁ = exp(−½ ∫ₛ q + (x − s) q²) and F₂ = exp(−∫ₛ (x − s) q²) by Painlevé II.
+
+    q ~ Ai is the solution of Hastings and McLeod.
+    """
     start = 8.0
 
     def slopes(x: float, y: np.ndarray) -> list[float]:
@@ -101,9 +129,9 @@ def painleve():
     )
     assert solution.success
 
-    def cdf(s: float) -> float:
+    def cdf(s: float, beta: int) -> float:
         values = solution.sol(s)
-        return math.exp(-(values[2] + values[4]) / 2)
+        return math.exp(-values[4] if beta == 2 else -(values[2] + values[4]) / 2)
 
     return cdf
 
@@ -113,29 +141,46 @@ def test_quantiles_of_the_table(u: float) -> None:
     assert tracy_widom.quantile(u) == pytest.approx(QUANTILES[u], abs=2e-9)
 
 
-@pytest.mark.parametrize("s", PROBABILITIES)
-def test_probabilities_of_the_table(s: float) -> None:
-    assert tracy_widom.cdf(s) == pytest.approx(PROBABILITIES[s], abs=2e-10)
+@pytest.mark.parametrize("u", COMPLEX_QUANTILES)
+def test_quantiles_of_the_table_for_complex_matrices(u: float) -> None:
+    assert tracy_widom.quantile(u, 2) == pytest.approx(COMPLEX_QUANTILES[u], abs=2e-9)
 
 
+@pytest.mark.parametrize(("s", "beta"), PROBABILITIES)
+def test_probabilities_of_the_table(s: float, beta: int) -> None:
+    assert tracy_widom.cdf(s, beta) == pytest.approx(PROBABILITIES[s, beta], abs=2e-10)
+
+
+@betas
 @pytest.mark.parametrize("s", [-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.5, 4.0, 6.0])
-def test_determinant_agrees_with_painleve(painleve, s: float) -> None:
-    assert tracy_widom.cdf(s) == pytest.approx(painleve(s), rel=0, abs=2e-9)
+def test_determinant_agrees_with_painleve(painleve, s: float, beta: int) -> None:
+    assert tracy_widom.cdf(s, beta) == pytest.approx(painleve(s, beta), rel=0, abs=2e-9)
 
 
-def test_law_is_that_of_real_matrices_and_not_of_complex_ones() -> None:
-    complex_law = 0.9693728284  # F₂(0)
-    assert abs(tracy_widom.cdf(0.0) - complex_law) > 0.1
-
-
-def test_mean_and_variance() -> None:
-    # by parts: E X = b − ∫ F and E X² = b² − ∫ 2 s F over (−b, b), b = 10
+@pytest.mark.parametrize("s", [-4.0, -2.0, 0.0, 2.0])
+def test_complex_law_is_the_determinant_of_the_airy_kernel(s: float) -> None:
+    # K(x, y) = (Ai(x) Ai′(y) − Ai′(x) Ai(y))/(x − y) on L²(s, ∞), Ai′² − x Ai² where x = y
     nodes, weights = np.polynomial.legendre.leggauss(60)
-    below = np.array([tracy_widom.cdf(10 * s) for s in nodes])
-    mean = 10 - 10 * weights @ below
-    square = 100 - 10 * weights @ (20 * nodes * below)
-    assert mean == pytest.approx(-1.206534, abs=1e-6)
-    assert square - mean**2 == pytest.approx(1.607780, abs=2e-6)
+    x, root = s + 8 * (nodes + 1), np.sqrt(8 * weights)
+    ai, slope, *_ = airy(x)
+    with np.errstate(invalid="ignore"):
+        kernel = (np.outer(ai, slope) - np.outer(slope, ai)) / np.subtract.outer(x, x)
+    np.fill_diagonal(kernel, slope**2 - x * ai**2)
+    found = np.linalg.det(np.eye(60) - root[:, None] * kernel * root)
+    assert tracy_widom.cdf(s, 2) == pytest.approx(found, abs=1e-11)
+
+
+@betas
+def test_moments(beta: int) -> None:
+    # by parts: E Xᵏ = bᵏ − ∫ k sᵏ⁻¹ F over (−b, b), b = 10
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    s, below = 10 * nodes, np.array([tracy_widom.cdf(10 * s, beta) for s in nodes])
+    raw = [10**k - 10 * weights @ (k * s ** (k - 1) * below) for k in range(1, 5)]
+    mean, variance = raw[0], raw[1] - raw[0] ** 2
+    third = raw[2] - 3 * mean * raw[1] + 2 * mean**3
+    fourth = raw[3] - 4 * mean * raw[2] + 6 * mean**2 * raw[1] - 3 * mean**4
+    found = (mean, variance, third / variance**1.5, fourth / variance**2 - 3)
+    assert found == pytest.approx(MOMENTS[beta], abs=2e-8)
 
 
 @pytest.mark.parametrize("s", [-3.0, -2.0, -1.0, 0.0, 1.0])
@@ -144,9 +189,11 @@ def test_shifted_gamma_law_of_chiani_is_near(s: float) -> None:
     assert tracy_widom.cdf(s) == pytest.approx(near, abs=0.003)
 
 
+@betas
 @pytest.mark.parametrize("u", [1e-8, 1e-6, 0.3, 0.7, 1 - 1e-6, 1 - 1e-8])
-def test_quantile_inverts_the_probability(u: float) -> None:
-    assert tracy_widom.cdf(tracy_widom.quantile(u)) == pytest.approx(u, rel=1e-6, abs=1e-11)
+def test_quantile_inverts_the_probability(u: float, beta: int) -> None:
+    found = tracy_widom.quantile(u, beta)
+    assert tracy_widom.cdf(found, beta) == pytest.approx(u, rel=1e-6, abs=1e-11)
 
 
 @pytest.mark.parametrize("u", [0.0, 1.0, -0.5, 1e-9, 1 - 1e-9, math.nan])
@@ -185,15 +232,23 @@ def test_width_written_with_the_other_side(n: int, p: int) -> None:
 
 
 @sides
-def test_width_is_the_scale_of_the_largest_eigenvalue_to_leading_order(n: int, p: int) -> None:
+@betas
+def test_width_is_the_scale_of_the_largest_eigenvalue_to_leading_order(
+    n: int, p: int, beta: int
+) -> None:
     big = 10**6
-    _, scale = tracy_widom.largest_eigenvalue(p * big, n * big)
+    _, scale = tracy_widom.largest_eigenvalue(p * big, n * big, beta)
     assert tracy_widom.edge_width(p / n, n * big) == pytest.approx(scale / (n * big), rel=1e-6)
 
 
 @sides
-def test_smallest_eigenvalue_is_the_mirror_of_the_largest(n: int, p: int) -> None:
+@pytest.mark.parametrize(("beta", "shift"), [(1, 0.5), (2, 0.0)])
+def test_smallest_eigenvalue_is_the_mirror_of_the_largest(
+    n: int, p: int, beta: int, shift: float
+) -> None:
     # √p ↦ −√p takes λ₊ to λ₋ and turns the scale's sign
-    a, b = math.sqrt(n - 0.5), -math.sqrt(p - 0.5)
-    centre, scale = (a + b) ** 2, (a + b) * np.cbrt(1 / a + 1 / b)
-    assert tracy_widom.smallest_eigenvalue(p, n) == pytest.approx((centre, -scale), rel=1e-12)
+    a, b = math.sqrt(n - shift), -math.sqrt(p - shift)
+    top = (a - b) ** 2, (a - b) * (1 / a - 1 / b) ** (1 / 3)
+    low = (a + b) ** 2, -(a + b) * np.cbrt(1 / a + 1 / b)
+    assert tracy_widom.largest_eigenvalue(p, n, beta) == pytest.approx(top, rel=1e-12)
+    assert tracy_widom.smallest_eigenvalue(p, n, beta) == pytest.approx(low, rel=1e-12)

@@ -192,7 +192,7 @@ def test_the_table_says_what_was_done(model: Path, tmp_path: Path) -> None:
         assert line.startswith(cut.name)
         assert f"{cut.rank_before} → {cut.rank_after}" in line
         assert say(f"reason.{cut.reason}") in line
-    assert of_plan(Size.of(whole), Size.of(small), None) in lines
+    assert of_plan(plan, Size.of(whole), Size.of(small), None) in lines
     assert lines[-1] == say("cli.written", output=output)
 
 

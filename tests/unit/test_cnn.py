@@ -187,6 +187,61 @@ def test_a_batch_norm_of_keras_has_its_epsilon(trained) -> None:
         assert [norm.eps for norm in norms] == [epsilon, epsilon]
 
 
+def as_keras(picture: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
+    """Return what Keras's Conv2D(…, padding="same") makes of (height, width, channels).
+
+    By TensorFlow's definition, place by place: each output is a window that may reach beyond the
+    picture, the first one by half (rounded down) of all that the windows reach beyond it.
+    """
+    sides, window = picture.shape[:2], kernel.shape[:2]
+    after = [-(-side // stride) for side in sides]
+    beyond = [
+        max((a - 1) * stride + k - s, 0) for a, k, s in zip(after, window, sides, strict=True)
+    ]
+    made = np.tile(bias, (*after, 1))
+    for out in np.ndindex(*after):
+        for at in np.ndindex(*window):
+            place = [o * stride - b // 2 + x for o, b, x in zip(out, beyond, at, strict=True)]
+            if all(0 <= x < side for x, side in zip(place, sides, strict=True)):
+                made[out] += picture[tuple(place)] @ kernel[at]
+    return made
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (7, 10)])
+@pytest.mark.parametrize("window", [(1, 1), (2, 2), (3, 3), (4, 3), (5, 5)])
+@pytest.mark.parametrize(("shrink", "stride"), [("keep", 1), ("stride", 2)])
+@pytest.mark.parametrize("form", ["dense", "factored"])
+def test_margins_of_keras_are_those_of_keras(
+    form: str, shrink: str, stride: int, window: tuple[int, int], sides: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (*sides, 2)).astype("u1")
+    pixels = picture.transpose(2, 0, 1).reshape(1, -1)
+    low = rng.normal(size=(*window, 3, 2)) @ rng.normal(size=(2, 4))  # of rank 2
+    kernels, biases = (
+        [rng.normal(size=(*window, 2, 3)), low],
+        [rng.normal(size=x) for x in (3, 4, 5)],
+    )
+    passed = [picture.astype(float)]
+    for kernel, bias in zip(kernels, biases, strict=False):
+        passed.append(np.maximum(as_keras(passed[-1], kernel, bias, stride), 0))
+    dense = rng.normal(size=(passed[-1].size, 5))
+    expected = passed[-1].ravel() @ dense + biases[2]
+    arrays = {f"{i}.kernel": kernel for i, kernel in enumerate((*kernels, dense))}
+    whole = Checkpoint.of(arrays | {f"{i}.bias": bias for i, bias in enumerate(biases)})
+    plan = pruning.plan(analyze(whole), Off(), {"1.kernel": 2}, form=form)
+    cut, image = pruning.apply(whole, plan), (2, *sides)
+    layout = f"same+{shrink},same+{shrink}/flatten"
+    network = CNN(layout, "relu", "raw", image)(cut)
+    assert network.logits(pixels)[0] == pytest.approx(expected, rel=1e-4)
+    (given,) = network.given(pixels, 1)
+    multiplied = given @ network.layers[1].matrix(cut).T
+    alone = as_keras(passed[1], low, np.zeros(4), stride).reshape(-1, 4)
+    assert multiplied == pytest.approx(alone, rel=1e-4, abs=1e-3 * np.abs(alone).max())
+    assert len(alone) == network.places[network.layers[1].name]
+    assert layout in cnn.layouts(whole, image)
+
+
 def zeros(**shapes: tuple[int, ...]) -> Checkpoint:
     named = {name.replace("_w", ".weight"): np.zeros(shape) for name, shape in shapes.items()}
     return Checkpoint.of({name: array.astype(np.float32) for name, array in named.items()})

@@ -19,6 +19,11 @@ W, V = RNG.standard_normal((30, 50)) / 7, RNG.standard_normal((10, 30)) / 5
 NETWORK = Checkpoint.of({"0.weight": W, "0.bias": RNG.standard_normal(30), "2.weight": V})
 
 
+def padded(values: np.ndarray, shape: tuple[int, int]) -> Spectrum:
+    """The spectrum of which a cut has left these values."""
+    return Spectrum(np.r_[values, np.zeros(min(shape) - len(values))], shape)
+
+
 def at_rank(checkpoint: Checkpoint, rank: int) -> Checkpoint:
     """The network with its first layer cut to a rank, as two."""
     plan = pruning.plan(analysis.analyze(checkpoint), FixedRank(rank))
@@ -36,6 +41,16 @@ def test_a_pair_is_decomposed_through_its_core() -> None:
     assert np.allclose((small.left * small.values) @ small.right.T, outer @ inner)
     assert np.allclose(small.left.T @ small.left, np.eye(6))
     assert np.allclose(small.right.T @ small.right, np.eye(6))
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (50, 40)])
+@pytest.mark.parametrize("count", [1, 7, 35])
+def test_the_first_directions_are_found_without_the_others(shape, count: int) -> None:
+    matrix = RNG.standard_normal(shape)
+    some, every = Factors.of(matrix, count), Factors.of(matrix)
+    assert some.values == pytest.approx(every.values[:count])
+    assert some.left.shape[1] == some.right.shape[1] == count
+    assert np.allclose(some.truncated(count), every.truncated(count))
 
 
 def test_a_pair_is_cut_as_one_matrix_and_no_chain_grows() -> None:
@@ -121,7 +136,7 @@ def test_what_a_cut_leaves_of_a_bulk_has_the_same_law(known: int) -> None:
     noise = rng.standard_normal((300, 500)) / 20
     noise[:, :5] += 2 * np.linalg.qr(rng.standard_normal((300, 5)))[0]
     whole = Spectrum.of(noise)
-    left = censored.spectrum(whole.values[:known], whole.shape)
+    left = padded(whole.values[:known], whole.shape)
     fit, full = censored.fit(left, known, BEMA()), BEMA()(whole)
     assert fit.spikes == full.spikes == 5
     assert fit.bulk.sigma == pytest.approx(full.bulk.sigma, rel=1e-12 if known == 300 else 0.01)
@@ -130,12 +145,10 @@ def test_what_a_cut_leaves_of_a_bulk_has_the_same_law(known: int) -> None:
 
 def test_where_too_little_is_left_there_is_no_bulk_to_judge() -> None:
     values = np.linspace(9, 8, 30)
-    assert censored.fit(censored.spectrum(values, (300, 500)), 30, BEMA()).status is (
-        Status.DEGENERATE
-    )
-    small = censored.spectrum(values[:5], (10, 500))
+    assert censored.fit(padded(values, (300, 500)), 30, BEMA()).status is (Status.DEGENERATE)
+    small = padded(values[:5], (10, 500))
     assert censored.fit(small, 5, BEMA()).status is Status.TOO_SMALL
-    zero = censored.spectrum(np.zeros(200), (300, 500))
+    zero = padded(np.zeros(200), (300, 500))
     assert censored.fit(zero, 200, BEMA()).status is Status.DEGENERATE
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from rmtviz import formats
 from rmtviz.checkpoint import FLOATS, Checkpoint, Skipped
 from rmtviz.errors import BadOption, ExtraMissing, FileRefused
-from rmtviz.formats import _names, base, wrappers
+from rmtviz.formats import _names, sources, wrappers
 from rmtviz.words import catalogue
 
 WEIGHTS = [name for name, form in formats.FORMATS.items() if not form.graph]
@@ -87,13 +87,13 @@ def small() -> Checkpoint:
 def reads(monkeypatch):
     """How many bytes each read of a source has taken."""
     taken = []
-    read = base.Source.read
+    read = sources.Source.read
 
     def counting(self, offset, count):
         taken.append(count)
         return read(self, offset, count)
 
-    monkeypatch.setattr(base.Source, "read", counting)
+    monkeypatch.setattr(sources.Source, "read", counting)
     return taken
 
 
@@ -483,6 +483,22 @@ class TestWrappers:
         checkpoint = formats.read(saved(odd))
         assert list(checkpoint) == ["w"]
         assert set(reasons(checkpoint).values()) == {"tensor_kind"}
+
+    @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: {"a.weight": it, "step": 3}])
+    @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_sparse_tensors_alone_are_named_and_told_how_to_save(self, wrap, layout, zipped):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CS", UserWarning)
+            tensor = torch.eye(3).to_sparse(layout=layout)
+        buffer = io.BytesIO()
+        torch.save(wrap(tensor), buffer, _use_new_zipfile_serialization=zipped)
+        with pytest.raises(FileRefused, match=re.escape("(sparse_tensor)")) as caught:
+            formats.read(buffer.getvalue())
+        assert caught.value.key == "only_sparse"
+        assert "to_dense" in caught.value.do
+        dense = formats.read(saved(wrap(tensor.to_dense())))  # what it says to do works
+        assert [it.shape for it in dense.tensors.values()] == [(3, 3)]
 
     def test_names_without_a_common_prefix_stay(self):
         names = ["module.a", "module", "module."]

@@ -1,6 +1,8 @@
 """A network in several files: a folder, an index, files given together."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,17 @@ def test_a_folder_and_its_index_are_the_whole_network(folder):
 def test_files_given_together(extra):
     files = {**shards(), "config.json": b"{}", **extra}
     assert formats.together(files).digest == Checkpoint.of(WHOLE).digest
+
+
+@pytest.mark.parametrize("beside", [{}, {"README.md": b"# A model\n", "vocab.txt": b"[PAD]\n"}])
+def test_settings_without_weights_say_what_they_are(beside):
+    files = {**beside, "config.json": b'{\n  "model_type": "bert",\n  "n_head": 12\n}'}
+    with pytest.raises(FileRefused) as caught:
+        formats.together(files)
+    assert (caught.value.key, caught.value.values["source"]) == ("is_settings", "config.json")
+    found = formats.together({**files, **shards()})  # what it says to do works
+    assert found.digest == Checkpoint.of(WHOLE).digest
+    assert found.about["heads"] == {"count": 12, "shared": 12, "each": False}
 
 
 def test_one_file_given_is_that_file():
@@ -97,3 +110,66 @@ def test_a_folder_with_one_file_none_or_several(tmp_path):
     with pytest.raises(FileRefused) as caught:
         formats.read(tmp_path)
     assert caught.value.key == "folder_several"
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+EXTRA = {
+    "m/config.json": b"{}",
+    "m/README.md": b"# A model",
+    "m/optimizer.pt": b"no weights",
+    "m/onnx/model.onnx": b"deeper, and not the network",
+    "__MACOSX/m/._model.safetensors": b"\0\5\x16\7",
+}
+
+
+def test_a_zip_of_a_folder_is_the_network():
+    whole = {f"m/{name}": content for name, content in shards().items()}
+    listed = {**whole, "m/model.safetensors.index.json": index(), **EXTRA}
+    one = {"m/model.safetensors": formats.write(Checkpoint.of(WHOLE), "safetensors"), **EXTRA}
+    for files in (listed, one):
+        found = formats.read(zipped(files), "model.zip", apart=True)
+        assert (found.digest, found.source) == (Checkpoint.of(WHOLE).digest, "model.zip")
+
+
+@pytest.mark.parametrize(
+    ("files", "key"),
+    [
+        ({"m/model.safetensors.index.json": index(), f"m/{NAMES[0]}": b""}, "is_empty"),
+        ({"model.safetensors.index.json": index(), NAMES[0]: shards()[NAMES[0]]}, "shard_missing"),
+        ({"m/model.safetensors.index.json": b"[1]"}, "is_json"),
+        ({"a/w.npz": b"", "b/w.npz": b""}, "folder_several"),
+        (shards(), "folder_several"),
+        ({"inner.zip": zipped(shards())}, "is_zip"),
+        ({"model.pt": zipped({"model.pt": zipped(shards())})}, "is_zip"),
+    ],
+)
+def test_a_zip_that_is_no_network_says_why(files, key):
+    with pytest.raises(FileRefused) as caught:
+        formats.read(zipped(files), "model.zip", apart=True)
+    assert caught.value.key == key
+
+
+def test_a_zip_with_a_bomb_in_it_is_refused():
+    bomb = zipped({"model.safetensors": bytes(2**29)})
+    with pytest.raises(FileRefused) as caught:
+        formats.read(bomb, "model.zip")
+    assert caught.value.key == "limit_growth"
+
+
+def test_what_lies_in_a_folder_beside_the_weights_is_passed_over(folder):
+    (folder / "model.safetensors.index.json").unlink()
+    for name in NAMES:
+        (folder / name).unlink()
+    (folder / "training_args.bin").write_bytes(b"PK\3\4")
+    (folder / "optimizer.bin").write_bytes(b"PK\3\4")
+    (folder / "pytorch_model.bin").write_bytes(formats.write(Checkpoint.of(WHOLE), "pytorch"))
+    assert formats.read(folder).digest == Checkpoint.of(WHOLE).digest
+    given = {path.name: path for path in folder.iterdir()} | {"vocab.txt": b"a b"}
+    assert formats.together(given).digest == Checkpoint.of(WHOLE).digest

@@ -125,16 +125,16 @@ def images(count: int = 12) -> np.ndarray:
 
 @files
 def test_every_tensor_keeps_its_side_and_its_numbers(content: bytes) -> None:
-    read = graphs.load(content)
+    read = formats.read(content)
     found, _ = layers.find(read)
     shapes = {layer.tensors[0]: layer.shape for layer in found}
     assert (10, 30) in shapes.values() or shapes["o.weight"] == (10, 128)
-    again = graphs.load(graphs.write(read))
+    again = formats.read(graphs.write(read))
     assert (again.digest, layers.find(again)) == (read.digest, layers.find(read))
 
 
 def test_what_the_graph_says_of_its_tensors() -> None:
-    read = graphs.load(convolution())
+    read = formats.read(convolution())
     kinds = {x.name: (x.kind, x.shape) for x in layers.find(read)[0]}
     assert kinds == {
         "c": ("convolution", (12, 9)),
@@ -151,7 +151,7 @@ def test_what_the_graph_says_of_its_tensors() -> None:
 @pytest.mark.parametrize("form", pruning.FORMS)
 @pytest.mark.parametrize("rank", [1, 4])
 def test_a_cut_graph_is_the_file_that_onnxruntime_runs(content, form, rank) -> None:
-    read, some = graphs.load(content), images()
+    read, some = formats.read(content), images()
     plan = pruning.plan(analyze(read), FixedRank(rank), form=form, include_last=True)
     pruned = pruning.apply(read, plan)
     written = graphs.write(pruned)
@@ -166,14 +166,14 @@ def test_a_cut_graph_is_the_file_that_onnxruntime_runs(content, form, rank) -> N
         read, pruning.plan(analyze(read), FixedRank(rank), form="dense", include_last=True)
     )
     assert outputs == pytest.approx(run(graphs.write(dense), some), abs=1e-3)
-    again = graphs.load(written)
+    again = formats.read(written)
     assert again.digest == pruned.digest
     assert [x.shape for x in layers.find(again)[0]] == [x.shape for x in layers.find(pruned)[0]]
 
 
 @files
 def test_keep_all_changes_no_output(content: bytes) -> None:
-    read, some = graphs.load(content), images()
+    read, some = formats.read(content), images()
     plan = pruning.plan(analyze(read), Off(), include_last=True)
     assert np.array_equal(run(graphs.write(pruning.apply(read, plan)), some), run(content, some))
 
@@ -184,11 +184,11 @@ def test_a_weight_that_cannot_run_twice_is_written_dense() -> None:
         node("Transpose", ["w"], ["t"], perm=[1, 0]),
         node("MatMul", ["f", "t"], ["y"]),
     ]
-    read = graphs.load(graph(nodes, {"w": draw(10, 49)}, [1, 7, 7]))
+    read = formats.read(graph(nodes, {"w": draw(10, 49)}, [1, 7, 7]))
     (layer,), _ = layers.find(read)
     assert (layer.kind, layer.shape) == ("linear", (10, 49))
     pruned = pruning.apply(read, pruning.plan(analyze(read), FixedRank(3), form="factored"))
-    (back,) = graphs.load(graphs.write(pruned)).tensors.values()
+    (back,) = formats.read(graphs.write(pruned)).tensors.values()
     assert np.linalg.matrix_rank(back.read()) == 3
 
 
@@ -200,7 +200,7 @@ def test_what_is_looked_up_or_added_is_no_layer() -> None:
         node("ReduceMean", ["g"], ["m"], axes=[1], keepdims=0),
         node("Add", ["m", "pos"], ["y"]),
     ]
-    read = graphs.load(graph(nodes, {"table": draw(256, 10), "pos": draw(1, 10)}, [1, 7, 7]))
+    read = formats.read(graph(nodes, {"table": draw(256, 10), "pos": draw(1, 10)}, [1, 7, 7]))
     found, skipped = layers.find(read)
     assert found == ()
     assert {x.name: x.reason for x in skipped} == {"table": "embedding", "pos": "constant"}
@@ -209,12 +209,12 @@ def test_what_is_looked_up_or_added_is_no_layer() -> None:
 def test_files_that_are_refused() -> None:
     for content in (b"", b"nothing", gemm()[:200]):
         with pytest.raises(FileRefused):
-            graphs.load(content)
+            formats.read(content)
     model = onnx.load_model_from_string(gemm())
     model.graph.initializer[0].data_location = TensorProto.EXTERNAL
     model.graph.initializer[0].external_data.add(key="location", value="/etc/passwd")
     with pytest.raises(FileRefused, match=r"a\.weight"):
-        graphs.load(model.SerializeToString())
+        formats.read(model.SerializeToString())
 
 
 def refusals() -> dict[str, tuple[bytes, str]]:
@@ -254,7 +254,7 @@ def refusals() -> dict[str, tuple[bytes, str]]:
 @pytest.mark.parametrize(("content", "key"), refusals().values(), ids=refusals())
 def test_graphs_that_are_not_run(content: bytes, key: str) -> None:
     with pytest.raises(CannotRun, check=lambda refusal: refusal.key == key):
-        ONNX()(graphs.load(content))
+        ONNX()(formats.read(content))
 
 
 def test_weights_without_a_graph_have_none_to_be_written_to() -> None:
@@ -271,7 +271,7 @@ def small(labels: np.ndarray, some: np.ndarray) -> datasets.Dataset:
 
 @files
 def test_inputs_are_found_and_the_curve_ends_at_the_whole_network(content: bytes) -> None:
-    read, some = graphs.load(content), images(40)
+    read, some = formats.read(content), images(40)
     labels = ONNX("symmetric")(read).logits(some).argmax(1).astype(np.int64)
     choice = networks.detect(read, small(labels, some))
     assert (choice, choice.record()["name"]) == (ONNX("symmetric", 0.5, 0.3), "onnx")
@@ -294,8 +294,8 @@ def test_an_onnx_file_is_read_as_a_checkpoint_with_its_graph(tmp_path) -> None:
     path.write_bytes(content)
     for found in (formats.read(content, "net.onnx"), formats.read(path)):
         assert (found.format, found.source, found.graph) == ("onnx", "net.onnx", content)
-        assert found.digest == graphs.load(content).digest
-        assert found.about == graphs.load(content).about
+        assert found.digest == formats.read(content).digest
+        assert found.about == formats.read(content).about
         assert formats.offered(found) == tuple(formats.FORMATS)
         again = formats.read(formats.write(found, "onnx"))
         assert again.digest == found.digest
@@ -391,7 +391,7 @@ def test_a_recurrent_cell_is_its_gates_and_runs_as_they_are_cut(cell: str, ways:
     shapes = {"W": (ways, rows, 7), "R": (ways, rows, hidden), "B": (ways, 2 * rows)}
     arrays = {name: draw(*shape) / 2 for name, shape in shapes.items()}
     arrays["out"] = draw(ways * hidden, 10)
-    read, some = graphs.load(recurrent(cell, arrays)), images()
+    read, some = formats.read(recurrent(cell, arrays)), images()
     found, skipped = layers.find(read)
     assert {item.name: item.reason for item in skipped if item.name == "B"} == {"B": "bias"}
     sides = ("forward", "backward")[:ways] if ways == 2 else ("",)

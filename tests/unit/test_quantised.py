@@ -198,8 +198,3 @@ def test_which_block_a_scale_is_for(
         held = values.reshape([-(-s // b) for s, b in zip(shape, expected, strict=True)])
         assert full[place] == held.flat[-1]
         assert full[(0,) * len(shape)] == held.flat[0]
-
-
-def test_complex_matrices_are_listed_with_their_reason() -> None:
-    found = analyze(Checkpoint.of({"a.weight": np.ones((30, 40), "c8")}))
-    assert [(item.name, item.reason) for item in found.skipped] == [("a.weight", "complex")]

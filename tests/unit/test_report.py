@@ -110,7 +110,7 @@ def test_names_are_shown_as_they_are(name: str) -> None:
 
 def test_it_says_what_the_cut_saves(name: str) -> None:
     checkpoint = network(name)
-    _, _, (before, after), text = made(checkpoint)
+    _, plan, (before, after), text = made(checkpoint)
     cells = Page(text).of("td")
     assert (before.parameters, after.parameters) == (1500, 4 * 70 + 300)
     for key, old, new, change in (
@@ -121,7 +121,7 @@ def test_it_says_what_the_cut_saves(name: str) -> None:
         row = cells.index(say(f"prune.{key}"))
         values = [say(f"prune.{key}_value", value=value) for value in (old, new)]
         assert cells[row + 1 : row + 4] == [*values, change]
-    assert verdict.of_plan(before, after, READ) in Page(text).of("h1")
+    assert verdict.of_plan(plan, before, after, READ) in Page(text).of("h1")
 
 
 def test_it_says_layer_by_layer_what_is_done() -> None:

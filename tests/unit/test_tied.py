@@ -29,6 +29,9 @@ def as_torch(arrays: dict, shared: bool) -> bytes:
     return buffer.getvalue()
 
 
+CERTAIN = ("one storage", "arrays")
+"""What keeps weights in one place; elsewhere that they are tied is a guess."""
+
 FILES = {
     "one storage": lambda: formats.read(as_torch(TRANSFORMER, True)),
     "two storages": lambda: formats.read(as_torch(TRANSFORMER, False)),
@@ -51,6 +54,7 @@ def test_they_are_counted_and_analysed_once_and_listed_with_the_other_name(file:
     assert [each.name for each in found] == ["h.0.fc", "lm_head"]
     listed = {item.name: item for item in found.skipped}
     assert listed.keys() == {"wte.weight", "lm_head.bias"}
+    assert listed["wte.weight"].reason == ("tied" if file in CERTAIN else "alike")
     assert "lm_head.weight" in listed["wte.weight"].why
 
 
@@ -107,12 +111,27 @@ def test_what_is_not_the_same_is_not_tied(other: np.ndarray) -> None:
     assert Checkpoint.of({"a.weight": V, "b.weight": other}).twins == {}
 
 
-def test_matrices_of_zeros_and_equal_vectors_are_not_tied() -> None:
-    zero = np.zeros((30, 30), "f4")
-    arrays = {"a.weight": zero, "b.weight": zero, "a.bias": V[0], "b.bias": V[0]}
-    checkpoint = Checkpoint.of(arrays)
-    assert checkpoint.twins == {}
-    assert checkpoint.parameters == 2 * 900 + 60
+@pytest.mark.parametrize("start", [np.zeros((30, 30)), np.full((30, 30), 0.5), np.eye(30)])
+def test_what_begins_equal_is_tied_only_where_it_is_one(start: np.ndarray) -> None:
+    arrays = {"a.weight": start, "b.weight": start, "a.bias": V[0], "b.bias": V[0]}
+    shared = Checkpoint.of(arrays)
+    assert shared.parameters == 900 + 30
+    assert {name: shared.shares(name, other) for name, other in shared.twins.items()} == {
+        "b.weight": True,
+        "b.bias": True,
+    }
+    apart = Checkpoint.of({name: array.copy() for name, array in arrays.items()})
+    assert apart.twins == {}
+    assert apart.parameters == 2 * 900 + 60
+
+
+def test_a_module_tells_which_weights_it_ties() -> None:
+    net = torch.nn.Sequential(*(torch.nn.Linear(30, 30) for _ in range(3)))
+    net[1].weight = net[0].weight
+    net[2].load_state_dict(net[0].state_dict())
+    found = {item.name: item.reason for item in analyze(net).skipped}
+    assert found["1.weight"] == "tied"
+    assert found["2.weight"] == "alike"
 
 
 def test_spectra_keep_the_twins_in_json() -> None:
@@ -131,3 +150,13 @@ def test_a_network_runs_a_tied_layer_under_each_of_its_names() -> None:
     x = pixels.astype("f4")
     expected = np.maximum(np.maximum(x @ V.T, 0) @ V.T, 0) @ V[:3].T
     assert np.allclose(network.logits(pixels), expected, rtol=1e-3, atol=1e-1)
+
+
+def test_a_table_is_tied_to_one_of_two_layers_that_hold_its_numbers_in_two_ways() -> None:
+    both = Checkpoint.of({"a.weight": V, "c/kernel": V, "wte.weight": V})
+    found, skipped = layers.find(both)
+    assert {layer.name: layer.twins for layer in found} == {"a": ("wte.weight",), "c/kernel": ()}
+    assert [(item.name, item.other) for item in skipped] == [("wte.weight", "a.weight")]
+    plan = pruning.plan(analyze(both), FixedRank(2), form="dense", include_last=True)
+    pruned = pruning.apply(both, plan)
+    assert {np.linalg.matrix_rank(pruned[name]) for name in pruned} == {2}

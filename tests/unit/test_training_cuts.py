@@ -12,9 +12,9 @@ from rmtviz.errors import BadOption
 from rmtviz.evaluation import evaluate
 from rmtviz.networks import MLP, detect
 from rmtviz.rules import BulkShare, EnergyShare, FixedRank, Shrinkage
-from rmtviz.schedules import Every, Falling, Once, Rising
+from rmtviz.schedules import Every, Falling, Once, Rising, Settled
 from rmtviz.training import Stopped, Training, best, branch, train
-from rmtviz.training.looking import BUDGET, apart
+from rmtviz.training.pacing import BUDGET, Pace
 
 PLAIN = {"widths": (64, 32), "epochs": 4, "train_samples": 1_000, "batch_size": 50}
 CUT = Training(
@@ -105,7 +105,8 @@ def test_the_optimiser_goes_on_through_a_cut(done) -> None:
     whole = list(train(Training(**PLAIN)))
     rule = FixedRank(64)
     same = list(train(Training(**PLAIN, schedule=Once(epoch=2, gate="none"), rule=rule)))
-    assert content(same) == content(whole)
+    digests = [[record.checkpoint.digest for record in records] for records in (same, whole)]
+    assert digests[0] == digests[1]
 
 
 def test_a_rule_without_a_fit_cuts_too_and_at_the_end() -> None:
@@ -220,17 +221,70 @@ def test_relu_on_the_logits_is_the_published_network(done) -> None:
     assert np.array_equal(published.logits(images), np.maximum(linear.logits(images), 0))
 
 
-def test_looks_cost_little_by_count_and_the_time_is_told(done) -> None:
-    data = CUT.data()
-    assert apart(Training(train_samples=55_000), data, 55_000) == 1
-    few = apart(Training(train_samples=600), data, 600)
-    cost = 784 * 512**2 + 16 * 512**3 + 512 * 256**2 + 16 * 256**3 + 10**2 * (256 + 160)
-    epoch = 3 * 600 * (784 * 512 + 512 * 256 + 256 * 10)
-    assert cost / (few * epoch) <= BUDGET < cost / ((few - 1) * epoch)
-    for record in done("cut"):
-        assert 0 <= record.spectra_share <= 1
-        assert record.looked <= record.epoch
-    assert done("cut")[-1].looked == 4
+def looked(pace: Pace) -> list[dict]:
+    """The rows of a run in which nothing is cut, so far as a pace reads them."""
+    rows = []
+    for epoch in range(pace.epochs + 1):
+        due = pace.due(rows)
+        ranks = {str(place): min(shape) for place, shape in enumerate(pace.shapes)}
+        latest = epoch if due else rows[-1]["looked"]
+        row = {"epoch": epoch, "looked": latest, "ranks": ranks, "cut": None}
+        rows.append({**row, "spikes": dict.fromkeys(ranks, 7)})
+    return rows
+
+
+@pytest.mark.parametrize("epochs", [1, 10, 37])
+@pytest.mark.parametrize("samples", [500, 6_000, 55_000])
+@pytest.mark.parametrize("shapes", [((128, 784), (10, 128)), ((512, 784), (512, 512), (10, 512))])
+def test_looks_are_spread_over_the_run_within_their_budget(shapes, samples, epochs) -> None:
+    pace = Pace(shapes, samples, epochs)
+    rows = looked(pace)
+    looks = [row["epoch"] for row in rows if row["looked"] == row["epoch"]]
+    assert (looks[0], looks[-1]) == (0, epochs)
+    ranks = [min(shape) for shape in shapes]
+    allowed, look = BUDGET * epochs * pace.step(ranks), pace.look(ranks, [7] * len(ranks))
+    assert pace.spent(rows) == pytest.approx(len(looks) * look)
+    assert pace.spent(rows) <= allowed or len(looks) == 2
+    if len(looks) <= epochs:
+        gaps = np.diff(looks)
+        assert max(gaps) - min(gaps) <= max(gaps) / 2
+        assert pace.spent(rows) + look * (epochs / max(gaps)) > allowed
+
+
+def test_the_work_of_a_run_is_counted_with_the_ranks_of_its_rows(done) -> None:
+    rows = [record.row() for record in done("cut")]
+    pace = Pace.of(CUT, CUT.data(), 1_000)
+    assert pace.shapes == ((128, 784), (40, 128), (10, 40))
+    first = 128 * 784 + 40 * 128 + 10 * 40
+    ranks = [list(row["ranks"].values()) for row in rows]
+    held = ranks[1][0] * (128 + 784) + ranks[1][1] * (40 + 128) + 10 * 40
+    assert held < first
+    assert pace.stepped(rows[:3]) == 3 * 1_000 * (first + held)
+    whole = {**rows[1], "cut": None}
+    looks = [
+        pace.look(r, [k or 0 for k in row["spikes"].values()])
+        for r, row in zip(ranks[:2], rows[:2], strict=True)
+    ]
+    assert pace.spent([rows[0], whole]) == pytest.approx(sum(looks))
+    assert pace.spent(rows[:2]) > pace.look(ranks[0], [0, 0, 0]) + sum(looks)
+
+
+def test_a_schedule_that_watches_has_its_looks_whatever_they_cost() -> None:
+    recipe = Training(**{**PLAIN, "epochs": 12}, schedule=Settled(looks=3))
+    pace = Pace.of(recipe, recipe.data(), 10)
+    alone = Pace.of(Training(**{**PLAIN, "epochs": 12}), recipe.data(), 10)
+    epochs = [
+        [row["epoch"] for row in looked(x) if row["looked"] == row["epoch"]] for x in (alone, pace)
+    ]
+    assert epochs == [[0, 12], [0, 3, 6, 9, 12]]
+
+
+def test_the_last_epoch_is_looked_at_and_the_time_is_told(done) -> None:
+    for name in ("cut", "dropped", "impatient"):
+        records = done(name)
+        assert all(0 <= record.spectra_share <= 1 for record in records)
+        assert all(record.looked <= record.epoch for record in records)
+        assert records[-1].looked == records[-1].epoch
 
 
 def test_a_branch_has_the_epochs_before_it_and_goes_its_own_way(tmp_path) -> None:

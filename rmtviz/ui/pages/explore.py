@@ -6,7 +6,7 @@ import streamlit as st
 from rmtviz import verdict
 from rmtviz.analysis import Analysis, LayerAnalysis
 from rmtviz.fits import METHODS
-from rmtviz.ui import exploring, links, measures, models, session, spectrum_chart, widgets
+from rmtviz.ui import exploring, heads, links, measures, models, session, spectrum_chart, widgets
 from rmtviz.ui.library import VIEWS, Model
 from rmtviz.words import say
 
@@ -93,7 +93,8 @@ def formula(layer: LayerAnalysis) -> None:
         )
     )
     count.latex(say("explore.formula_cut", cut=layer.cut, spikes=layer.spikes))
-    st.caption(say("explore.formula_why"))
+    kind = "real" if layer.shown.beta == 1 else "complex"
+    st.caption(say("explore.formula_why", kind=say(f"explore.formula_{kind}")))
 
 
 def words(layer: LayerAnalysis) -> None:
@@ -186,17 +187,19 @@ def reading(layer: LayerAnalysis, drags: bool) -> None:
         st.caption(say("chart.read_scaled"))
 
 
-model = session.current()
+model = heads.seen(session.current())
 st.title(say("explore.title"))
-st.caption(models.describe(model))
+st.caption(models.describe(session.current()))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     method = widgets.strategy(METHODS, "method")
     view = views(model)
     analysis = model.analysed(method, view)
     layer = widgets.layer(analysis) if analysis.layers else None
-key = model.key
+key, by_heads = model.key, heads.note(model)
 del model  # callbacks hold the names of this page and outlive a closed tab; a model must not
 st.subheader(verdict.of_model(analysis), anchor=False)
+if by_heads:
+    st.caption(by_heads)
 if layer:
     chart_side, map_side = st.columns([11, 9], gap="medium")
     with chart_side:
@@ -209,7 +212,7 @@ if layer:
         table(analysis)
         words(layer)
     numbers(layer)
-    measures.draw(session.current(), layer.name, method, view)
+    measures.draw(heads.seen(session.current()), layer.name, method, view)
 skipped(analysis)
 if layer:
     exploring.measure(key, method, view, layer.name)

@@ -7,6 +7,7 @@ from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
 from rmtviz.ui import (
     cutting,
+    heads,
     history,
     judging,
     links,
@@ -20,17 +21,20 @@ from rmtviz.ui import (
 from rmtviz.ui.running import Running
 from rmtviz.words import say
 
-model = session.current()
+model = heads.seen(session.current())
 st.title(say("prune.title"))
-st.caption(models.describe(model))
+st.caption(models.describe(session.current()))
+by_heads = heads.note(model)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    whole_plan = plans.adopted(model.digest)
+    names = [item.layer.name for item in model.spectra.layers]
+    whole_plan = plans.adopted(model.digest, names)
     rule = widgets.strategy(RULES, "rule") if whole_plan is None else cutting.adopted(whole_plan)
     method = widgets.strategy(METHODS, "method")
     run = None if model.live else judging.run_or_reason(model)
     analysis = model.analysed(method)
     plan = plans.plan(analysis, rule)
-    history.note(plan)
+    if not by_heads:
+        history.note(plan)
     if not links.bare():
         cutting.steps(model.digest)
 if not analysis.layers:
@@ -49,7 +53,9 @@ before, after = running.sizes(model, plan, runs)
 read = (running.whole(runs), running.pruned(runs, plan)) if runs else None
 paired = running.paired(runs, plan) if runs else None
 with head:
-    st.subheader(verdict.of_plan(before, after, read), anchor=False)
+    st.subheader(verdict.of_plan(plan, before, after, read), anchor=False)
+    if by_heads:
+        st.caption(f"{by_heads} {say('heads.cut')}")
     if model.live:
         owning.numbers(model, model.live, plan)
     cutting.numbers(before, after, read, paired)

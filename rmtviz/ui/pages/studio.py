@@ -9,6 +9,7 @@ from rmtviz.fits import METHODS
 from rmtviz.rules import RULES
 from rmtviz.ui import (
     budgeting,
+    heads,
     history,
     judging,
     links,
@@ -126,6 +127,8 @@ if guessing := verdict.of_guessing(running.whole(run)):
     st.info(guessing, icon=":material/casino:")
     st.stop()
 st.caption(say("studio.about"))
+if heads.asked(model):
+    st.caption(say("heads.studio"))
 key, over = model.key, trading.study(run, widgets.standing(METHODS, "method")).over
 del model, run  # what a page names outlives a closed tab
 with st.container():  # each of its own, as what is drawn in them grows

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from rmtviz.site import home
-from rmtviz.ui import contesting, jobs, kept, links, live, recipes
+from rmtviz.ui import contesting, feeding, findings, jobs, kept, links, live, recipes
 from rmtviz.words import say
 
 SHOWN = ("one", "side", "kept")
@@ -38,13 +38,19 @@ left, right = st.columns([2, 5], gap="large")
 with left:
     if show == "one" and not links.bare():
         recipes.presets()
-    settings = recipes.data(start)
+    if show == "side" and not links.bare():
+        findings.draw()
+    fed, own = feeding.choose(start.key)
+    told = st.container()
+    settings = recipes.network(start, own) | fed
     settings |= (recipes.cuts() if show == "one" else {}) | recipes.how(start)
     recipe = recipes.recipe(settings)
+    with told:
+        recipe = feeding.tell(recipe, own)
     if show == "side":
-        contesting.start(recipe, contesting.seeds())
+        contesting.start(recipe, contesting.seeds(), own)
     else:
-        live.start(recipe, run)
+        live.start(recipe, run, own)
 with right:
     if show == "side":
         contesting.watch()
