@@ -130,7 +130,7 @@ def test_one_cut_leaves_what_it_left(run: str, accuracy: float, share: float) ->
     ]
     assert rows
     for row in rows:
-        assert 100 * row["test_accuracy"] == pytest.approx(accuracy, abs=0.5)
+        assert 100 * row["test_accuracy"] == pytest.approx(accuracy, abs=0.6)
         assert 100 * row["share"] == pytest.approx(share, abs=1.0)
 
 
