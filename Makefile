@@ -33,7 +33,7 @@ fuzz: .venv/.dev ## read mutated files of every format (ARGS="--count 10000 --se
 bench: .venv-bench/.bench ## run the benchmarks, in an environment of their own
 	@for file in $(filter-out benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "$$file"; .venv-bench/bin/python "$$file" || exit 1; done
 
-paper: .venv/.app ## reproduce the paper's tables, two at a time, and write docs/paper.md
+paper: .venv/.app ## reproduce the paper's tables (an hour on two cores) and write docs/paper.md
 	sed 's/#.*//' benchmarks/paper/all.txt | xargs -I{} -P 2 sh -c '.venv/bin/python benchmarks/paper/{} || exit 255'
 	.venv/bin/python scripts/paper_page.py
 
