@@ -45,17 +45,22 @@ def leave(page: str) -> None:
 
     What runs on its own from now on, a part of the page, is no opening of it.
     """
-    wanted = st.session_state["wanted"]
-    if st.query_params.to_dict() != wanted:
-        st.query_params.from_dict(wanted)
-    st.session_state["address"] = (page, dict(wanted), time.monotonic())
+    _tell(page)
     st.session_state["opened"] = st.session_state["turned"] = False
 
 
 def settle() -> None:
     """Bring the address to what was put, in a part of a page that runs on its own."""
     page, *_ = st.session_state.get("address", ("",))
-    leave(page)
+    _tell(page)
+
+
+def _tell(page: str) -> None:
+    """Tell the browser what was put, where it is another address."""
+    wanted = st.session_state["wanted"]
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+    st.session_state["address"] = (page, dict(wanted), time.monotonic())
 
 
 def put(key: str, value: str | None) -> None:
