@@ -60,7 +60,7 @@ def noise(generator) -> Callable[[int, float], list[Spectrum]]:
 def test_sigma_and_the_level_of_noise(noise, plausible, name: str, p: int, c: float) -> None:
     fits = [METHODS[name]()(spectrum) for spectrum in noise(p, c)]
     sigma = np.array([found.bulk.sigma for found in fits])
-    assert abs(sigma.mean() - 1) < 0.1 / p
+    assert abs(sigma.mean() - 1) < 0.25 / p  # up to 0.06/p of bias, and 4.5 standard errors
     assert sigma.std() < (2 if name == "median" else 1) / p
     high = 0.2 if name == "median" else NOMINAL[1]
     assert plausible(sum(found.spikes > 0 for found in fits), len(fits), NOMINAL[0], high)
