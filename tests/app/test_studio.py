@@ -66,7 +66,7 @@ def _forget() -> None:
 
 @pytest.fixture
 def studio(visit):
-    return visit("studio").until(lambda: study().over)
+    return visit("studio").until(lambda: study().over).run()  # drawn once all is known
 
 
 def study():
