@@ -55,6 +55,16 @@ class Gate:
 HONEST = training.train
 
 
+def paused(registry: Registry, gate: Gate) -> Run:
+    """A run that has come to the gate and is paused behind it."""
+    run = registry.submit(RECIPE)
+    assert gate.reached.wait(PATIENCE)
+    run.pause()
+    gate.open.set()
+    state(run, "paused")
+    return run
+
+
 @pytest.fixture
 def registry(tmp_path):
     made = Registry(tmp_path / "runs", slots=1)
@@ -134,11 +144,7 @@ def test_two_slots_run_two(tmp_path, gate):
 
 
 def test_pause_holds_it_and_go_on_continues(registry, gate):
-    run = registry.submit(RECIPE)
-    assert gate.reached.wait(PATIENCE)
-    run.pause()
-    gate.open.set()
-    state(run, "paused")
+    run = paused(registry, gate)
     held = run.snapshot
     time.sleep(3 * work.TICK)
     assert run.snapshot is held
@@ -192,11 +198,7 @@ def test_a_comparison_waits_its_turn_among_the_runs(registry, gate, monkeypatch)
 
 
 def test_a_paused_run_keeps_nobody_waiting_and_waits_when_it_goes_on(registry, gate):
-    first = registry.submit(RECIPE)
-    assert gate.reached.wait(PATIENCE)
-    first.pause()
-    gate.open.set()
-    state(first, "paused")
+    first = paused(registry, gate)
     gate.open.clear()
     gate.reached.clear()
     second = registry.submit(RECIPE)
@@ -214,11 +216,7 @@ def test_a_paused_run_keeps_nobody_waiting_and_waits_when_it_goes_on(registry, g
 
 
 def test_a_run_that_waits_to_go_on_can_be_stopped(registry, gate):
-    first = registry.submit(RECIPE)
-    assert gate.reached.wait(PATIENCE)
-    first.pause()
-    gate.open.set()
-    state(first, "paused")
+    first = paused(registry, gate)
     gate.open.clear()
     second = registry.submit(RECIPE)
     state(second, "running")
@@ -231,11 +229,7 @@ def test_a_run_that_waits_to_go_on_can_be_stopped(registry, gate):
 
 
 def test_a_paused_run_can_be_stopped(registry, gate):
-    run = registry.submit(RECIPE)
-    assert gate.reached.wait(PATIENCE)
-    run.pause()
-    gate.open.set()
-    state(run, "paused")
+    run = paused(registry, gate)
     run.stop()
     state(run, "stopped")
 
